@@ -1,0 +1,63 @@
+# Everything here needs only python3 and make, and keeps to .venv.
+
+# Any of CPython 3.11 to 3.13.
+PYTHON ?= python3
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+SET_UP := $(VENV)/.set-up
+
+.PHONY: run test check format pins clean
+
+run: $(SET_UP)-app ## Serve on http://127.0.0.1:8000, on SQLite unless .env says otherwise
+	@$(BIN)/litestar run --port $(PORT)
+
+test: $(SET_UP)-test ## Run the tests; those that need a server say so when they skip
+	@$(BIN)/pytest
+
+check: $(SET_UP)-dev ## Lint, check types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(SET_UP)-dev ## Format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pins: $(BIN)/uv ## Choose the newest versions that pyproject.toml allows, and pin them with hashes
+	$(BIN)/uv pip compile $(PIN_OPTIONS) requirements/uv.in -o requirements/uv.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml -o requirements/app.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group test -c requirements/app.txt -o requirements/test.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group dev -c requirements/test.txt -o requirements/dev.txt
+
+PIN_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+clean: ## Remove what make made, but never data
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo 'Postline runs on Python 3.11 to 3.13: set PYTHON=/path/to/python3.12, say.' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo 'python3 lacks venv: on Debian, install python3-venv.' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# Each set-up holds the one before it, so a later one serves the earlier one's targets too.
+$(SET_UP)-app: requirements/app.txt | $(BIN)/uv
+	$(INSTALL) $<
+	@touch $@
+
+$(SET_UP)-test: requirements/test.txt | $(BIN)/uv
+	$(INSTALL) $<
+	@touch $@ $(SET_UP)-app
+
+$(SET_UP)-dev: requirements/dev.txt | $(BIN)/uv
+	$(INSTALL) $<
+	@touch $@ $(SET_UP)-app $(SET_UP)-test
+
+INSTALL = @$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r

@@ -1,0 +1,118 @@
+"""The composition root: the one place where things are wired together."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.events import EventListener
+from litestar.plugins.pydantic import PydanticPlugin
+
+from app import __version__
+from app.bounded_store import BoundedStore
+from app.cache import create_response_cache_config
+from app.database import Database
+from app.passwords import Argon2Passwords
+from app.problems import create_problem_plugin
+from app.refresh_tokens import RefreshTokens
+from app.repositories import ReadRepository
+from app.requests import JSONRequest
+from app.security import JWTAccessTokens, create_jwt_auth
+from app.services.accounts import AccountService
+from app.services.posts import PostService
+from app.settings import ConfigurationError, Settings, load_settings, resolve_jwt_secret
+from app.startup import StartupChecks, serving
+from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
+from app.unit_of_work import SqlUnits
+from controllers.auth import AuthController
+from controllers.docs import create_openapi_config, openapi_document, swagger_assets, swagger_start
+from controllers.health import HealthController
+from controllers.posts import PostController
+from events.bus import EventBus
+from events.emitter import TolerantEventEmitter
+from events.types import PostEvent, SessionsChanged
+
+_BODY_LIMIT_BYTES = 1_048_576
+
+
+def create_app(settings: Settings | None = None, *, listeners: Sequence[EventListener] = ()) -> Litestar:
+    """Return the service.
+
+    Args:
+        settings: Read from the environment and `.env` when not given, as the Litestar CLI and servers do.
+        listeners: Functions under Litestar's `@listener("post.created", "post.updated", "post.deleted")`. Each is
+            called with the event after its commit, in the background.
+
+    Raises:
+        SystemExit: No settings are given and those of the environment are unusable; the message says why.
+        ConfigurationError: The settings that are given are unusable.
+    """
+    if settings is None:
+        try:
+            return create_app(load_settings(), listeners=listeners)
+        except ConfigurationError as error:
+            raise SystemExit(f"postline: {error}") from None
+
+    secret = resolve_jwt_secret(settings)
+    database = Database(settings.database, pool_size=settings.database_pool_size)
+    reads = ReadRepository(database)
+    bus = EventBus()
+    units = SqlUnits(database, bus)
+    timelines = _create_timelines(database, reads, bus)
+    jwt_auth = create_jwt_auth(secret, timedelta(seconds=settings.access_token_seconds), timelines)
+    passwords = Argon2Passwords(
+        memory_kib=settings.argon2_memory_kib,
+        iterations=settings.argon2_iterations,
+        parallelism=settings.argon2_parallelism,
+        threads=settings.password_threads,
+        queue_limit=settings.password_queue_limit,
+    )
+    posts = PostService(units, reads)
+    accounts = AccountService(
+        units,
+        reads,
+        passwords,
+        JWTAccessTokens(jwt_auth),
+        RefreshTokens(secret, timedelta(seconds=settings.session_seconds)),
+    )
+
+    app = Litestar(
+        route_handlers=[
+            AuthController,
+            PostController,
+            HealthController,
+            openapi_document,
+            swagger_start,
+            swagger_assets,
+        ],
+        dependencies={
+            "accounts": Provide(lambda: accounts, sync_to_thread=False),
+            "database": Provide(lambda: database, sync_to_thread=False),
+            "posts": Provide(lambda: posts, sync_to_thread=False),
+        },
+        middleware=[jwt_auth.middleware],
+        request_class=JSONRequest,
+        request_max_body_size=_BODY_LIMIT_BYTES,
+        response_cache_config=create_response_cache_config(settings.cache_seconds),
+        stores={"response_cache": BoundedStore(settings.cache_max_bytes)},
+        plugins=[PydanticPlugin(), create_problem_plugin(), StartupChecks(database)],
+        openapi_config=create_openapi_config(__version__, jwt_auth.openapi_components),
+        event_emitter_backend=TolerantEventEmitter,
+        listeners=listeners,
+        lifespan=[lambda _: serving(database, passwords)],
+    )
+
+    async def emit(event: PostEvent) -> None:
+        app.emit(event.type, event)
+
+    bus.subscribe(PostEvent, emit)
+    return app
+
+
+def _create_timelines(database: Database, reads: ReadRepository, bus: EventBus) -> Timelines:
+    if not database.is_sqlite:
+        return DatabaseTimelines(reads.live_version)
+    timelines = MemoryTimelines(reads.timeline_state)
+    bus.subscribe(PostEvent, timelines.on_post_event)
+    bus.subscribe(SessionsChanged, timelines.on_sessions_changed)
+    return timelines

@@ -1,0 +1,65 @@
+"""How lists are cached: under their owner, their timeline version and their query, so that none can be stale."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Request
+from litestar.config.response_cache import ResponseCacheConfig
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import HttpMethod
+from litestar.status_codes import HTTP_200_OK
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
+
+from app.etags import etag, matches_any
+from app.security import Principal
+
+_HIT = "postline; hit"
+_MISS = "postline; fwd=miss"
+
+
+def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
+    """Return what makes Litestar's response caching fit lists of one user, each good for `seconds`."""
+    return ResponseCacheConfig(
+        default_expiration=seconds, key_builder=_list_key, cache_response_filter=_is_cacheable_list
+    )
+
+
+class ListCacheMiddleware:
+    """Answers a list that the client already has with 304, and says of every list whether the cache held it.
+
+    It sits between authentication and Litestar's cache: the version is known, nothing has been looked up yet.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request for a list."""
+        request: Request[Principal, Any, Any] = Request(scope)
+        known = etag(request.user.timeline_version)
+        if matches_any(request.headers.get("if-none-match"), known):
+            headers = [(b"etag", known.encode()), (b"cache-status", _HIT.encode())]
+            await send({"type": "http.response.start", "status": 304, "headers": headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+
+        async def send_with_cache_status(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
+                # A copy: the original is what the cache stores.
+                message = {**message, "headers": list(message["headers"])}
+                is_hit = ScopeState.from_scope(scope).is_cached is True
+                MutableScopeHeaders(message)["cache-status"] = _HIT if is_hit else _MISS
+            await send(message)
+
+        await self._app(scope, receive, send_with_cache_status)
+
+
+def _list_key(request: Request[Principal, Any, Any]) -> str:
+    query = urlencode([(name, request.query_params.get(name, "")) for name in ("limit", "cursor")])
+    return f"{request.user.user_id.hex}:{request.user.timeline_version}:{query}"
+
+
+def _is_cacheable_list(scope: HTTPScope, status_code: int) -> bool:
+    # Litestar asks for every method on a path that has a cached handler, and would store a POST's answer too.
+    return scope["method"] == HttpMethod.GET and status_code == HTTP_200_OK

@@ -1,0 +1,94 @@
+"""Engines and connections, with what each database needs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+class Database:
+    """One database through two pools: one for reads, one for transactions that write.
+
+    A read is a single statement on a connection in autocommit, which is one round trip and one snapshot. A writing
+    transaction is opened by `writing`; on SQLite, which has one writer at a time, the writers queue here.
+    """
+
+    def __init__(self, url: URL, *, pool_size: int) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {
+            # Errors would otherwise carry the statement's parameters, post texts among them, into the log.
+            "hide_parameters": True,
+            "pool_size": pool_size,
+            "max_overflow": 0,
+            "pool_timeout": 10,
+        }
+        if not self.is_sqlite:
+            options |= {"pool_pre_ping": True, "pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
+        self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
+        if self.is_sqlite:
+            self.writer = create_async_engine(url, **options | {"pool_size": 1})
+            event.listen(self.reader.sync_engine, "connect", _prepare_sqlite_connection)
+            event.listen(self.writer.sync_engine, "connect", _prepare_sqlite_connection)
+            event.listen(self.writer.sync_engine, "begin", _begin_immediate)
+        else:
+            # A writer locks the user's row before it reads, and must then see what was committed while it waited.
+            self.writer = create_async_engine(url, isolation_level="READ COMMITTED", **options)
+
+    def create_folder(self) -> None:
+        """Make the folder that a SQLite file lies in.
+
+        Raises:
+            OSError: It can't be made.
+        """
+        if self.is_sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection on which each statement is a snapshot of its own."""
+        async with self.reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session in a transaction, which is rolled back unless it was committed."""
+        async with AsyncSession(self.writer, expire_on_commit=False) as session:
+            yield session
+
+    async def ping(self) -> None:
+        """Run a statement that needs nothing but the database.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: The database does not answer.
+        """
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.reader.dispose()
+        await self.writer.dispose()
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
+        """Both engines, for those who watch statements."""
+        return self.reader, self.writer
+
+
+def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
+    # The driver would begin a transaction of its own before a write, and never one for a read; `begin` below does.
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that starts as a reader and writes later fails with SQLITE_BUSY instead of waiting.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

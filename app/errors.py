@@ -1,0 +1,84 @@
+"""What can go wrong in a use case, each error with the HTTP status it answers with."""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A use case that can't be carried out.
+
+    `status` is the answer's HTTP status, `title` names the kind of problem and never varies; the message may.
+    """
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str | None = None, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.headers = headers or {}
+
+
+class InvalidRequest(DomainError):
+    """The body is not what its media type says, or a parameter is not what it must be."""
+
+    status = 400
+    title = "Invalid request"
+
+    def __init__(self, detail: str, errors: list[dict[str, str]] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = errors or []
+
+
+class InvalidCredentials(DomainError):
+    """The email is unknown or the password wrong; which of the two is not told."""
+
+    status = 401
+    title = "Email or password is wrong"
+
+
+class Unauthenticated(DomainError):
+    """The request carries no token that opens a live session."""
+
+    status = 401
+    title = "Authentication required"
+
+
+class NotFound(DomainError):
+    """The object does not exist, or not for this user."""
+
+    status = 404
+    title = "Not found"
+
+
+class EmailTaken(DomainError):
+    """Another account has this address."""
+
+    status = 409
+    title = "Email is taken"
+
+
+class PreconditionFailed(DomainError):
+    """`If-Match` names none of the states the object is in (RFC 9110, section 13.1.1)."""
+
+    status = 412
+    title = "Precondition failed"
+
+
+class UnsupportedMediaType(DomainError):
+    """The body is of a type that this service does not read."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class Overloaded(DomainError):
+    """More work waits than the service takes on; try again after `Retry-After` seconds."""
+
+    status = 503
+    title = "Service is overloaded"
+
+
+class NotReady(DomainError):
+    """The service runs but can't serve: its database does not answer, or is not migrated."""
+
+    status = 503
+    title = "Not ready"

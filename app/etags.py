@@ -1,0 +1,30 @@
+"""Entity tags of things that count their versions (RFC 9110, section 8.8.3)."""
+
+import re
+
+_TAG = re.compile(r'(W/)?"([^"]*)"')
+_VERSION = re.compile(r"[0-9]{1,18}")
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a version."""
+    return f'"{version}"'
+
+
+def matches_any(if_none_match: str | None, current: str) -> bool:
+    """Return whether `If-None-Match` names the current tag; weak tags count (RFC 9110, section 13.1.2)."""
+    if if_none_match is None:
+        return False
+    if if_none_match.strip() == "*":
+        return True
+    return any(f'"{tag}"' == current for _, tag in _TAG.findall(if_none_match))
+
+
+def versions_in(if_match: str | None) -> frozenset[int] | None:
+    """Return the versions that `If-Match` accepts, or `None` where it accepts any.
+
+    Weak tags, and tags that are no version, match nothing (RFC 9110, section 13.1.1).
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return frozenset(int(tag) for weak, tag in _TAG.findall(if_match) if not weak and _VERSION.fullmatch(tag))

@@ -1,0 +1,67 @@
+"""Password hashing: slow on purpose, and so kept off the event loop and within bounds."""
+
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from passlib.context import CryptContext
+
+from app.errors import Overloaded
+
+ResultT = TypeVar("ResultT")
+
+_RETRY_AFTER_SECONDS = 2
+
+
+class Argon2Passwords:
+    """The port `Passwords`: Argon2id in a few threads of its own, with a queue of limited length."""
+
+    def __init__(self, *, memory_kib: int, iterations: int, parallelism: int, threads: int, queue_limit: int) -> None:
+        self._context = CryptContext(
+            schemes=["argon2"],
+            argon2__type="ID",
+            argon2__memory_cost=memory_kib,
+            argon2__time_cost=iterations,
+            argon2__parallelism=parallelism,
+        )
+        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="argon2")
+        self._limit = threads + queue_limit
+        self._pending = 0
+        self._hash_of_none = self._context.hash("a password that nobody has")
+
+    async def hash(self, password: str) -> str:
+        """See `Passwords.hash`."""
+        return await self._run(lambda: self._context.hash(_normalized(password)))
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """See `Passwords.verify`."""
+        matches: bool = await self._run(
+            lambda: self._context.verify(_normalized(password), password_hash or self._hash_of_none)
+        )
+        return matches and password_hash is not None
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """See `Passwords.is_outdated`."""
+        return self._context.needs_update(password_hash)
+
+    def close(self) -> None:
+        """Wait for what is being hashed, and end the threads."""
+        self._executor.shutdown(cancel_futures=True)
+
+    async def _run(self, work: Callable[[], ResultT]) -> ResultT:
+        if self._pending >= self._limit:
+            raise Overloaded(
+                "Too many sign-ups and log-ins are waiting.", headers={"Retry-After": str(_RETRY_AFTER_SECONDS)}
+            )
+        self._pending += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            self._pending -= 1
+
+
+def _normalized(password: str) -> str:
+    # One keyboard sends é as one code point and another as two; to the person it is the same password.
+    return unicodedata.normalize("NFKC", password)

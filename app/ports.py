@@ -1,0 +1,156 @@
+"""What the use cases ask of the outside: interfaces that infrastructure fills in."""
+
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from events.types import Event
+from models import Post, PostRead, Session, User, UserRead
+
+
+class Page(NamedTuple):
+    """A list of posts, newest first, and the timeline version that it shows.
+
+    `next_cursor` is the position to go on below, or `None` on the last page.
+    """
+
+    version: int
+    posts: list[PostRead]
+    next_cursor: int | None
+
+
+class Users(Protocol):
+    """Users, within one transaction."""
+
+    async def add(self, user: User) -> None:
+        """Insert the user; raise `EmailTaken` when another has the address."""
+
+    async def get(self, user_id: UUID) -> User:
+        """Return the user; raise `Unauthenticated` when they are gone."""
+        ...
+
+    async def advance_timeline(self, user_id: UUID) -> int:
+        """Lock the user's row, raise the timeline's version by one, and return it.
+
+        Every writer of a timeline comes through here first, so that changes of one user queue on this row and commit
+        in the order of their versions. Raises `Unauthenticated` when the user is gone.
+        """
+        ...
+
+
+class Posts(Protocol):
+    """Posts, within one transaction."""
+
+    def add(self, post: Post) -> None:
+        """Insert the post."""
+
+    async def get(self, owner_id: UUID, post_id: UUID) -> Post:
+        """Return the owner's post; raise `NotFound` when there is none, or it is someone else's."""
+        ...
+
+    async def delete(self, post: Post) -> None:
+        """Remove the post."""
+
+
+class Sessions(Protocol):
+    """Sessions, within one transaction."""
+
+    def add(self, session: Session) -> None:
+        """Insert the session."""
+
+    async def lock(self, session_id: UUID, at: datetime) -> Session | None:
+        """Return the session, locked until the transaction ends, if it is alive at that time."""
+        ...
+
+    async def end(self, user_id: UUID, session_id: UUID) -> bool:
+        """Remove the user's session; return whether there was one."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction, and the events of what it changed."""
+
+    @property
+    def users(self) -> Users:
+        """The users, in this transaction."""
+        ...
+
+    @property
+    def posts(self) -> Posts:
+        """The posts, in this transaction."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions, in this transaction."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Store and publish the event with this transaction's commit, or not at all."""
+
+    async def commit(self) -> None:
+        """Make everything durable, then publish the recorded events.
+
+        When this returns, the change is committed and the bus's listeners have been told.
+        """
+
+
+class Units(Protocol):
+    """Opens units of work."""
+
+    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Begin a transaction; leaving the context without a commit rolls it back."""
+        ...
+
+
+class Reads(Protocol):
+    """Questions, each answered from one snapshot of its own."""
+
+    async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page:
+        """Return the owner's posts below position `before`, newest first, `limit` of them or all.
+
+        Raises `Unauthenticated` when the owner is gone.
+        """
+        ...
+
+    async def post(self, owner_id: UUID, post_id: UUID) -> PostRead:
+        """Return the owner's post; raise `NotFound` when there is none, or it is someone else's."""
+        ...
+
+    async def user(self, user_id: UUID) -> UserRead:
+        """Return the user; raise `Unauthenticated` when they are gone."""
+        ...
+
+    async def password_hash(self, email: str) -> tuple[UUID, str] | None:
+        """Return the id and password hash of the user with this address, if there is one."""
+        ...
+
+
+class Passwords(Protocol):
+    """Slow hashing that never holds up the event loop. Each method raises `Overloaded` when too many wait."""
+
+    async def hash(self, password: str) -> str:
+        """Return a salted hash of the password."""
+        ...
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """Return whether the hash is of this password; takes as long for `None`, which is of none."""
+        ...
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Return whether the hash was made with other parameters than today's."""
+        ...
+
+
+class AccessTokens(Protocol):
+    """Draws access tokens."""
+
+    @property
+    def lifetime(self) -> int:
+        """How long a token is good for, in seconds."""
+        ...
+
+    def draw(self, user_id: UUID, session_id: UUID) -> str:
+        """Return a signed token that opens the user's routes while the session is alive."""
+        ...

@@ -1,0 +1,126 @@
+"""Errors as problem documents (RFC 9457)."""
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
+from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
+from msgspec import Struct
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.errors import DomainError, InvalidRequest, Unauthenticated
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_BLANK = "about:blank"
+
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method; see the header Allow.",
+    413: "The body is larger than 1,048,576 bytes.",
+}
+
+
+class FieldError(Struct):
+    """One thing that is wrong with one field of the request."""
+
+    field: str
+    message: str
+
+
+class Problem(Struct, omit_defaults=True):
+    """What every error answers with (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = _BLANK
+    errors: list[FieldError] = []
+
+
+def create_problem_plugin() -> ProblemDetailsPlugin:
+    """Return the plugin that answers every exception with a problem document."""
+    return ProblemDetailsPlugin(
+        ProblemDetailsConfig(
+            exception_to_problem_detail_map={
+                DomainError: _of_domain_error,
+                ValidationException: _of_validation_error,
+                HTTPException: _of_http_error,
+                OperationalError: _of_unavailable_database,
+                InterfaceError: _of_unavailable_database,
+                PoolTimeoutError: _of_unavailable_database,
+                Exception: _of_unexpected_error,
+            }
+        )
+    )
+
+
+def _of_domain_error(error: DomainError) -> ProblemDetailsException:
+    headers = dict(error.headers)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    errors = error.errors if isinstance(error, InvalidRequest) else None
+    slug = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
+    return _problem(
+        error.status,
+        str(error),
+        title=error.title,
+        type_=f"urn:problem-type:postline:{slug}",
+        errors=errors,
+        headers=headers,
+    )
+
+
+def _of_validation_error(error: ValidationException) -> ProblemDetailsException:
+    entries = error.extra if isinstance(error.extra, list) else []
+    return _of_domain_error(InvalidRequest("The request has invalid fields.", list(_field_errors(entries))))
+
+
+def _of_http_error(error: HTTPException) -> ProblemDetailsException:
+    if isinstance(error, NotAuthorizedException):
+        # One answer, whatever is wrong with the token.
+        return _of_domain_error(Unauthenticated("Send Authorization: Bearer with a valid access token."))
+    return _problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=error.headers)
+
+
+def _of_unavailable_database(error: DBAPIError) -> ProblemDetailsException:
+    logger.error("the database does not answer", exc_info=error)
+    return _problem(503, "The database does not answer; try again.", headers={"Retry-After": "2"})
+
+
+def _of_unexpected_error(error: Exception) -> ProblemDetailsException:
+    logger.error("a request failed", exc_info=error)
+    return _problem(500, "The request failed for a reason on the server's side.")
+
+
+def _problem(
+    status: int,
+    detail: str,
+    *,
+    title: str | None = None,
+    type_: str = _BLANK,
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> ProblemDetailsException:
+    return ProblemDetailsException(
+        detail=detail,
+        status_code=status,
+        title=title or HTTPStatus(status).phrase,
+        type_=type_,
+        extra={"errors": errors} if errors else None,
+        headers=headers,
+    )
+
+
+def _field_errors(entries: Iterable[Any]) -> Iterable[dict[str, str]]:
+    """Name each field and what is wrong with it; never the value, which may be a password or a post."""
+    for entry in entries:
+        field = entry.get("key", "data")
+        if field == "data":
+            yield {"field": "body", "message": "A JSON object is required"}
+        else:
+            yield {"field": field, "message": entry["message"].removeprefix("Value error, ")}

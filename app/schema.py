@@ -1,0 +1,43 @@
+"""The database's schema, which only migrations change."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from app.database import Database
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+async def upgrade(database: Database) -> None:
+    """Bring the database to the newest migration; where it is there already, nothing happens."""
+    async with database.writer.connect() as connection:
+        await connection.run_sync(_upgrade)
+        await connection.commit()
+
+
+async def is_current(database: Database) -> bool:
+    """Return whether the database is at the newest migration.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The database does not answer.
+    """
+    async with database.reading() as connection:
+        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
+    return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config(_ROOT / "alembic.ini")
+    config.set_main_option("script_location", str(_ROOT / "migrations"))
+    return config

@@ -1,0 +1,149 @@
+"""Every setting, typed, read once from the environment or `.env`."""
+
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
+_MINIMUM_SECRET_BYTES = 32
+_MINIMUM_DISTINCT_CHARACTERS = 12
+
+
+class ConfigurationError(Exception):
+    """The service can't run as it is set up; the message is one line for the operator."""
+
+
+class Environment(StrEnum):
+    """Where the service runs."""
+
+    DEVELOPMENT = "development"
+    TESTING = "testing"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """The service's settings; `.env.example` lists each with its default."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    environment: Environment = Environment.DEVELOPMENT
+
+    database_url: str | None = None
+    development_database_url: str | None = None
+    testing_database_url: str | None = None
+    production_database_url: str | None = None
+    database_pool_size: int = Field(default=10, ge=1, le=1000)
+
+    data_dir: Path = Path("data")
+
+    jwt_secret: SecretStr | None = None
+    access_token_seconds: int = Field(default=900, ge=1)
+    session_seconds: int = Field(default=30 * 86_400, ge=60)
+
+    argon2_memory_kib: int = Field(default=19_456, ge=8)
+    argon2_iterations: int = Field(default=2, ge=1)
+    argon2_parallelism: int = Field(default=1, ge=1)
+    password_threads: int = Field(default=2, ge=1, le=64)
+    password_queue_limit: int = Field(default=64, ge=0)
+
+    cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    cache_seconds: int = Field(default=300, ge=1, le=300)
+
+    @field_validator("database_url", "development_database_url", "testing_database_url", "production_database_url")
+    @classmethod
+    def _is_supported_database(cls, value: str | None) -> str | None:
+        if value is not None:
+            _with_async_driver(value)
+        return value
+
+    @model_validator(mode="after")
+    def _production_brings_its_secret(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.jwt_secret is None:
+            raise ValueError("JWT_SECRET must be set in production")
+        if self.jwt_secret is not None and self.environment is Environment.PRODUCTION:
+            secret = self.jwt_secret.get_secret_value()
+            if len(secret.encode()) < _MINIMUM_SECRET_BYTES or len(set(secret)) < _MINIMUM_DISTINCT_CHARACTERS:
+                raise ValueError(
+                    f"JWT_SECRET is too weak: production takes at least {_MINIMUM_SECRET_BYTES} random bytes, "
+                    "such as `openssl rand -hex 32` prints"
+                )
+        return self
+
+    @property
+    def database(self) -> URL:
+        """The database to use: `DATABASE_URL`, or the environment's own, or else SQLite in the data folder."""
+        chosen = (
+            self.database_url
+            or {
+                Environment.DEVELOPMENT: self.development_database_url,
+                Environment.TESTING: self.testing_database_url,
+                Environment.PRODUCTION: self.production_database_url,
+            }[self.environment]
+        )
+        if chosen is None:
+            return URL.create(_DRIVERS["sqlite"], database=str(self.data_dir / f"{self.environment}.db"))
+        return _with_async_driver(chosen)
+
+
+def load_settings() -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        ConfigurationError: A setting has a value it can't have. The value itself is not repeated: it may be a secret.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(
+            "; ".join(_describe(problem["loc"], problem["msg"]) for problem in error.errors())
+        ) from None
+
+
+def resolve_jwt_secret(settings: Settings) -> str:
+    """Return `JWT_SECRET`, or the secret that is generated once and kept in the data folder.
+
+    Raises:
+        ConfigurationError: The data folder can't be written.
+    """
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.get_secret_value()
+    path = settings.data_dir / "jwt_secret"
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"jwt_secret.{os.getpid()}")
+        if not path.exists():
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(_MINIMUM_SECRET_BYTES), encoding="ascii")
+            try:
+                # A link is made whole or not at all, so of several processes that start at once all read one secret.
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise ConfigurationError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
+
+
+def _with_async_driver(value: str) -> URL:
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("is no database URL, such as mysql+asyncmy://user:password@host:3306/name") from None
+    backend = url.get_backend_name()
+    if backend not in _DRIVERS or (url.drivername not in {backend, _DRIVERS[backend]}):
+        raise ValueError("names a database that is not supported; use mysql+asyncmy://… or sqlite+aiosqlite:///…")
+    return url.set(drivername=_DRIVERS[backend])
+
+
+def _describe(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{location[0]!s}".upper() + f": {message}" if location else message

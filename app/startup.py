@@ -1,0 +1,133 @@
+"""What happens before the first request: the checks an operator should hear of at once, and the life of resources."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+from filelock import FileLock, Timeout
+from litestar import Litestar
+from litestar.plugins import CLIPlugin
+from sqlalchemy.exc import DBAPIError
+
+from app import schema
+from app.database import Database
+from app.passwords import Argon2Passwords
+from app.settings import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+_DATABASE_ANSWER_SECONDS = 15
+
+
+class StartupChecks(CLIPlugin):
+    """Checks what `litestar run` is about to rely on, and prints where the service can be found."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def server_lifespan(self, app: Litestar) -> Iterator[None]:  # noqa: ARG002
+        """Run before the server starts.
+
+        Raises:
+            SystemExit: Something is missing; the message is one line for the operator.
+        """
+        _check(self._database, click.get_current_context().params)
+        yield
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        """Add no command."""
+
+
+def _check(database: Database, options: Mapping[str, Any]) -> None:
+    try:
+        if database.is_sqlite and options["wc"] > 1:
+            raise ConfigurationError(
+                "SQLite serves one process only: set DATABASE_URL to a MySQL or MariaDB database to use several workers"
+            )
+        has_port = options["fd"] is None and options["uds"] is None
+        if has_port:
+            _check_port(options["host"], options["port"])
+        asyncio.run(_check_database(database))
+    except ConfigurationError as error:
+        raise SystemExit(f"postline: {error}") from None
+    if has_port:
+        click.echo(f"Postline: http://{options['host']}:{options['port']}/docs")
+
+
+@asynccontextmanager
+async def serving(database: Database, passwords: Argon2Passwords) -> AsyncIterator[None]:
+    """Hold what the process needs while it serves. A SQLite database is migrated first, and held alone.
+
+    Raises:
+        ConfigurationError: Another process serves the same SQLite file.
+    """
+    with ExitStack() as held:
+        held.callback(passwords.close)
+        if database.is_sqlite:
+            held.enter_context(sole_user_of(database))
+            await schema.upgrade(database)
+        try:
+            yield
+        finally:
+            await database.close()
+
+
+@contextmanager
+def sole_user_of(database: Database) -> Iterator[None]:
+    """Keep other processes of this service off a SQLite file; the system releases it however the process ends.
+
+    Raises:
+        ConfigurationError: Another process holds it, or the folder can't be written.
+    """
+    path = Path(database.url.database or "")
+    try:
+        database.create_folder()
+        lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
+        lock.acquire()
+    except Timeout:
+        raise ConfigurationError(
+            f"another process serves {path}: stop it, or set DATABASE_URL to a MySQL or MariaDB database, "
+            "which any number of processes can share"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"the data folder {path.parent} can't be used: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ConfigurationError(f"can't listen on {host}:{port}: {error.strerror}") from None
+
+
+async def _check_database(database: Database) -> None:
+    try:
+        if database.is_sqlite:
+            with sole_user_of(database):
+                await schema.upgrade(database)
+            return
+        await asyncio.wait_for(database.ping(), _DATABASE_ANSWER_SECONDS)
+        if not await schema.is_current(database):
+            logger.warning("migrations are missing, so requests will fail: run `alembic upgrade head`")
+    except (DBAPIError, OSError, TimeoutError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise ConfigurationError(
+            f"the database {database.url.render_as_string(hide_password=True)} can't be used: {reason}"
+        ) from None
+    finally:
+        # The pool belongs to the loop that ends here.
+        with suppress(DBAPIError):
+            await database.close()

@@ -1,0 +1,62 @@
+"""The only place that commits: a change, its event and its version become durable together, then are published."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.database import Database
+from app.repositories import PostRepository, SessionRepository, UserRepository
+from events.bus import EventBus
+from events.types import Event, PostEvent
+from models import StoredEvent
+
+
+class SqlUnitOfWork:
+    """A `UnitOfWork` on one database session."""
+
+    def __init__(self, session: AsyncSession, bus: EventBus) -> None:
+        self.users = UserRepository(session)
+        self.posts = PostRepository(session)
+        self.sessions = SessionRepository(session)
+        self._session = session
+        self._bus = bus
+        self._events: list[Event] = []
+
+    def record(self, event: Event) -> None:
+        """See `UnitOfWork.record`."""
+        self._events.append(event)
+        if isinstance(event, PostEvent):
+            self._session.add(StoredEvent.of(event))
+
+    async def commit(self) -> None:
+        """See `UnitOfWork.commit`."""
+        work = asyncio.ensure_future(self._commit_and_publish())
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # Between the database's commit and the listeners' news lies no point at which to stop: whoever waited is
+            # gone, but readers that come now must not be told of the version before.
+            await asyncio.wait({work})
+            raise
+
+    async def _commit_and_publish(self) -> None:
+        await self._session.commit()
+        events, self._events = self._events, []
+        for event in events:
+            await self._bus.publish(event)
+
+
+class SqlUnits:
+    """Opens units of work on a database, all publishing to one bus."""
+
+    def __init__(self, database: Database, bus: EventBus) -> None:
+        self._database = database
+        self._bus = bus
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[SqlUnitOfWork]:
+        """See `Units.__call__`."""
+        async with self._database.writing() as session:
+            yield SqlUnitOfWork(session, self._bus)

@@ -1,0 +1,91 @@
+"""`/docs` and `/openapi.json`: the contract, for people and for programs."""
+
+from html import escape
+from typing import Any
+
+from litestar import MediaType, Request, Router, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, Tag
+from litestar.serialization import encode_json
+from litestar.static_files import create_static_files_router
+from swagger_ui_bundle import swagger_ui_path
+
+_PUBLIC = {"exclude_from_auth": True}
+
+_PAGE = """<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>{title}</title>
+    <link rel="icon" href="/docs/assets/favicon-32x32.png">
+    <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+  </head>
+  <body>
+    <div id="swagger-ui"></div>
+    <script src="/docs/assets/swagger-ui-bundle.js"></script>
+    <script src="/docs/start.js"></script>
+  </body>
+</html>
+"""
+
+_START = """SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
+"""
+
+
+class LocalSwaggerPlugin(OpenAPIRenderPlugin):
+    """Swagger UI from the installed package: nothing is fetched from another host, and no script stands in the page."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/")
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        """Return the page."""
+        return _PAGE.format(title=escape(openapi_schema["info"]["title"])).encode()
+
+
+@get("/openapi.json", operation_id="readContract", include_in_schema=False, opt=_PUBLIC, media_type=MediaType.JSON)
+async def openapi_document(request: Request[Any, Any, Any]) -> bytes:
+    """Answer `GET /openapi.json`."""
+    return encode_json(request.app.openapi_schema.to_schema())
+
+
+@get("/docs/start.js", include_in_schema=False, opt=_PUBLIC, media_type="text/javascript")
+async def swagger_start() -> str:
+    """Answer `GET /docs/start.js`."""
+    return _START
+
+
+swagger_assets = create_static_files_router(
+    path="/docs/assets", directories=[swagger_ui_path], opt=_PUBLIC, include_in_schema=False, name="swagger-assets"
+)
+
+
+def create_openapi_config(version: str, components: Components) -> OpenAPIConfig:
+    """Return what the document says of the service as a whole."""
+    return OpenAPIConfig(
+        title="Postline",
+        version=version,
+        summary="Keeps each user's posts.",
+        description=(
+            "Sign up or log in, and send the `access_token` as `Authorization: Bearer …`. "
+            "Every error is a problem document (RFC 9457)."
+        ),
+        components=components,
+        openapi_router=Router("/docs", route_handlers=[], opt=_PUBLIC, include_in_schema=False),
+        render_plugins=[LocalSwaggerPlugin()],
+        use_handler_docstrings=False,
+        tags=[
+            Tag(name="Authentication", description="In and out."),
+            Tag(name="Posts", description="One person's posts."),
+            Tag(name="Health", description="For those who watch the service."),
+        ],
+    )

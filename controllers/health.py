@@ -1,0 +1,47 @@
+"""`/health`: for those who watch the service, not for those who use it."""
+
+from typing import Literal
+
+from litestar import Controller, get
+from msgspec import Struct
+from sqlalchemy.exc import DBAPIError
+
+from app import schema
+from app.database import Database
+from app.errors import NotReady
+from controllers.documentation import problems
+
+
+class Health(Struct):
+    """How the service is."""
+
+    status: Literal["ok"] = "ok"
+
+
+class HealthController(Controller):
+    """Whether the process runs, and whether it can serve."""
+
+    path = "/health"
+    tags = ["Health"]
+    opt = {"exclude_from_auth": True}
+
+    @get("/live", operation_id="isLive", summary="Does the process run?", description="Needs nothing but the process.")
+    async def live(self) -> Health:
+        """Answer `GET /health/live`."""
+        return Health()
+
+    @get(
+        "/ready",
+        operation_id="isReady",
+        summary="Can the process serve?",
+        description="Asks the database whether it answers and has every migration.",
+        responses=problems(503),
+    )
+    async def ready(self, database: Database) -> Health:
+        """Answer `GET /health/ready`."""
+        try:
+            if not await schema.is_current(database):
+                raise NotReady("Migrations are missing: run `alembic upgrade head`.")
+        except (DBAPIError, OSError, TimeoutError):
+            raise NotReady("The database does not answer.") from None
+        return Health()

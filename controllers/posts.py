@@ -1,0 +1,141 @@
+"""`/posts`: one person's posts."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, QueryParameter
+
+from app.cache import ListCacheMiddleware
+from app.etags import etag, matches_any, versions_in
+from app.security import AuthenticatedRequest
+from app.services.posts import PostService
+from controllers.documentation import BEARER, header, problems
+from models import PostCreate, PostCreated, PostRead, PostUpdate
+
+_LARGEST_POSITION = 2**63 - 1
+
+Limit = Annotated[int | None, QueryParameter(ge=1, le=1000, description="At most so many posts; all without it.")]
+Cursor = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=_LARGEST_POSITION, description="Where the next page begins: taken from a `Link`."),
+]
+IfMatch = Annotated[
+    str | None, HeaderParameter(name="If-Match", description='Act only on this version of the post, such as `"3"`.')
+]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description='The ETag that the client has, such as `"17"`.')
+]
+
+_NOT_MODIFIED = {304: ResponseSpec(None, description="`If-None-Match` names the current version.")}
+
+
+class PostController(Controller):
+    """Adds, lists, reads, edits and deletes posts of the person who asks."""
+
+    path = "/posts"
+    tags = ["Posts"]
+    security = BEARER
+
+    @post(
+        operation_id="createPost",
+        summary="Add a post",
+        description="Adds a post. When the answer arrives, the post is committed.",
+        responses=problems(400, 401, 413, 415, 503),
+        response_headers=[header("Location", "The post's address.")],
+    )
+    async def create_post(
+        self, data: PostCreate, request: AuthenticatedRequest, posts: PostService
+    ) -> Response[PostCreated]:
+        """Answer `POST /posts`."""
+        post_id = await posts.create(request.user.user_id, data)
+        return Response(PostCreated(postID=post_id), headers={"Location": f"/posts/{post_id}"})
+
+    @get(
+        operation_id="listPosts",
+        summary="List all posts",
+        description=(
+            "Lists the posts, newest first: all of them, or pages of `limit` posts. The list is never older than the "
+            "newest change acknowledged before the request."
+        ),
+        cache=True,
+        middleware=[ListCacheMiddleware],
+        responses=_NOT_MODIFIED | problems(400, 401, 503),
+        response_headers=[
+            header("ETag", "The timeline's version that the list shows."),
+            header("Cache-Status", "`postline; hit` or `postline; fwd=miss` (RFC 9211)."),
+            header("Link", 'The next page, as `<…>; rel="next"` (RFC 8288); absent on the last one.'),
+        ],
+    )
+    async def list_posts(
+        self,
+        request: AuthenticatedRequest,
+        posts: PostService,
+        limit: Limit = None,
+        cursor: Cursor = None,
+        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - the middleware answers it; here it is documented
+    ) -> Response[list[PostRead]]:
+        """Answer `GET /posts` where the cache could not."""
+        page = await posts.page(request.user.user_id, limit=limit, cursor=cursor)
+        # The database may know a newer version than the look-up did: what was read is cached and named by its own.
+        request.user.timeline_version = page.version
+        headers = {"ETag": etag(page.version)}
+        if page.next_cursor is not None:
+            headers["Link"] = f'</posts?limit={limit}&cursor={page.next_cursor}>; rel="next"'
+        return Response(page.posts, headers=headers)
+
+    @get(
+        "/{post_id:uuid}",
+        operation_id="readPost",
+        summary="Read a post",
+        description="Reads one post.",
+        responses=_NOT_MODIFIED | problems(401, 404, 503),
+        response_headers=[header("ETag", "The post's version.")],
+    )
+    async def read_post(
+        self,
+        post_id: UUID,
+        request: AuthenticatedRequest,
+        posts: PostService,
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[PostRead | None]:
+        """Answer `GET /posts/{postID}`."""
+        found = await posts.read(request.user.user_id, post_id)
+        current = etag(found.version)
+        if matches_any(if_none_match, current):
+            return Response(None, status_code=304, headers={"ETag": current})
+        return Response(found, headers={"ETag": current})
+
+    @patch(
+        "/{post_id:uuid}",
+        operation_id="updatePost",
+        summary="Replace a post's text",
+        description="Replaces the text, and counts the post's version up. When the answer arrives, it is committed.",
+        responses=problems(400, 401, 404, 412, 413, 415, 503),
+        response_headers=[header("ETag", "The post's new version.")],
+    )
+    async def update_post(
+        self,
+        post_id: UUID,
+        data: PostUpdate,
+        request: AuthenticatedRequest,
+        posts: PostService,
+        if_match: IfMatch = None,
+    ) -> Response[PostRead]:
+        """Answer `PATCH /posts/{postID}`."""
+        updated = await posts.update(request.user.user_id, post_id, data, if_version=versions_in(if_match))
+        return Response(updated, headers={"ETag": etag(updated.version)})
+
+    @delete(
+        "/{post_id:uuid}",
+        operation_id="deletePost",
+        summary="Delete a post",
+        description="Removes the post. When the answer arrives, it is gone from every list.",
+        responses=problems(401, 404, 412, 503),
+    )
+    async def delete_post(
+        self, post_id: UUID, request: AuthenticatedRequest, posts: PostService, if_match: IfMatch = None
+    ) -> None:
+        """Answer `DELETE /posts/{postID}`."""
+        await posts.delete(request.user.user_id, post_id, if_version=versions_in(if_match))

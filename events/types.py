@@ -1,0 +1,69 @@
+"""The domain events."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+
+class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A committed change to one post, at its position in the owner's timeline.
+
+    `version` is the version that the change gave the timeline: 1 for the user's first, without gaps, in commit order.
+    """
+
+    type: ClassVar[str]
+
+    user_id: UUID
+    version: int
+    post_id: UUID
+    occurred_at: datetime
+
+
+class PostCreated(PostEvent, frozen=True, kw_only=True, tag="post.created"):
+    """A post was added."""
+
+    type: ClassVar[str] = "post.created"
+
+
+class PostUpdated(PostEvent, frozen=True, kw_only=True, tag="post.updated"):
+    """A post's text was replaced."""
+
+    type: ClassVar[str] = "post.updated"
+
+
+class PostDeleted(PostEvent, frozen=True, kw_only=True, tag="post.deleted"):
+    """A post was removed."""
+
+    type: ClassVar[str] = "post.deleted"
+
+
+class SessionsChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's sessions are other ones than before: opened, ended, or gone with the user.
+
+    It is no change to a post, so it has no place in the timeline and is not stored.
+    """
+
+    user_id: UUID
+
+
+Event = PostEvent | SessionsChanged
+
+_decoder: msgspec.json.Decoder[PostCreated | PostUpdated | PostDeleted] = msgspec.json.Decoder(
+    PostCreated | PostUpdated | PostDeleted
+)
+
+
+def encode(event: PostEvent) -> bytes:
+    """Return the event as the JSON that is stored, its `type` included."""
+    return msgspec.json.encode(event)
+
+
+def decode(payload: bytes) -> PostCreated | PostUpdated | PostDeleted:
+    """Return the event that `encode` made the payload of.
+
+    Raises:
+        msgspec.ValidationError: The payload is no event of a known type.
+    """
+    return _decoder.decode(payload)

@@ -1,0 +1,61 @@
+"""Runs migrations on the database that the settings choose, or on the connection that a caller hands over."""
+
+import asyncio
+from logging.config import fileConfig
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+
+import models  # noqa: F401 - declares the tables
+from app.database import Database
+from app.settings import ConfigurationError, load_settings
+from models.columns import UTCDateTime, UUIDBytes
+
+
+def _render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
+    # A migration must not change its meaning when the model's types do, but these two are part of its vocabulary.
+    if kind == "type" and isinstance(item, UUIDBytes | UTCDateTime):
+        autogen_context.imports.add(f"from models.columns import {type(item).__name__}")
+        return f"{type(item).__name__}()"
+    return False
+
+
+def _run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        compare_type=True,
+        render_item=_render_item,
+        # SQLite can't alter a table: a batch makes a new one and copies.
+        render_as_batch=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _run_on_configured_database() -> None:
+    try:
+        database = Database(load_settings().database, pool_size=1)
+    except ConfigurationError as error:
+        raise SystemExit(f"postline: {error}") from None
+    try:
+        database.create_folder()
+        async with database.writer.connect() as connection:
+            await connection.run_sync(_run)
+            await connection.commit()
+    finally:
+        await database.close()
+
+
+handed_over = context.config.attributes.get("connection")
+if handed_over is not None:
+    _run(handed_over)
+elif context.is_offline_mode():
+    raise SystemExit("postline: migrations run on a database, so --sql is not supported")
+else:
+    if context.config.config_file_name is not None:
+        fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+    asyncio.run(_run_on_configured_database())

@@ -1,0 +1,33 @@
+"""A stored event: the durable trace of one committed change."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, LargeBinary, String
+from sqlmodel import Field, SQLModel
+
+from events import types as events
+from models.columns import UTCDateTime, UUIDBytes
+
+
+class StoredEvent(SQLModel, table=True):
+    """A domain event, stored in the transaction of its change under the user and the timeline version it made."""
+
+    __tablename__ = "events"  # pyright: ignore[reportAssignmentType]
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    version: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    type: str = Field(sa_type=String(32))
+    payload: bytes = Field(sa_type=LargeBinary)
+    occurred_at: datetime = Field(sa_type=UTCDateTime)
+
+    @classmethod
+    def of(cls, event: events.PostEvent) -> "StoredEvent":
+        """Return the row that keeps the event."""
+        return cls(
+            user_id=event.user_id,
+            version=event.version,
+            type=event.type,
+            payload=events.encode(event),
+            occurred_at=event.occurred_at,
+        )

@@ -1,0 +1,101 @@
+"""A post: a text that its owner wrote."""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import BigInteger, UniqueConstraint
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from events import types as events
+from models.columns import LongText, UTCDateTime, UUIDBytes, now
+from models.text import StorableText
+
+
+class PostBase(SQLModel):
+    """What a person writes of a post."""
+
+    text: StorableText = Field(
+        min_length=1,
+        sa_type=LongText,
+        description="Any Unicode text of at least one character; the body limit of 1 MiB is its only upper bound.",
+        schema_extra={"examples": ["Hello, timeline! 👋"]},
+    )
+
+
+class Post(PostBase, table=True):
+    """A stored post.
+
+    `position` is the version its owner's timeline had when it was created: posts of one user sort by it in commit
+    order, and no two share it. `version` counts the post's own edits, from 1.
+    """
+
+    __tablename__ = "posts"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("user_id", "position"),)
+
+    id: UUID = Field(primary_key=True, sa_type=UUIDBytes)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    position: int = Field(sa_type=BigInteger)
+    version: int = 1
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+
+    @classmethod
+    def write(cls, owner_id: UUID, draft: "PostCreate", timeline_version: int) -> tuple[Self, events.PostCreated]:
+        """Return a new post, and the event that it makes of the owner's timeline's next version."""
+        at = now()
+        post = cls(
+            id=uuid7(), user_id=owner_id, text=draft.text, position=timeline_version, created_at=at, updated_at=at
+        )
+        return post, events.PostCreated(user_id=owner_id, version=timeline_version, post_id=post.id, occurred_at=at)
+
+    def rewrite(self, edit: "PostUpdate", timeline_version: int) -> events.PostUpdated:
+        """Replace the text, and return the event of it."""
+        self.text = edit.text
+        self.version += 1
+        self.updated_at = now()
+        return events.PostUpdated(
+            user_id=self.user_id, version=timeline_version, post_id=self.id, occurred_at=self.updated_at
+        )
+
+    def removed(self, timeline_version: int) -> events.PostDeleted:
+        """Return the event of this post's removal."""
+        return events.PostDeleted(user_id=self.user_id, version=timeline_version, post_id=self.id, occurred_at=now())
+
+    def as_read(self) -> "PostRead":
+        """Return the post as its owner reads it."""
+        return PostRead(
+            postID=self.id,
+            text=self.text,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            version=self.version,
+        )
+
+
+class PostCreate(PostBase):
+    """The body that adds a post."""
+
+    model_config = {"extra": "forbid"}
+
+
+class PostUpdate(PostBase):
+    """The body that replaces a post's text."""
+
+    model_config = {"extra": "forbid"}
+
+
+class PostCreated(SQLModel):
+    """The answer to an added post."""
+
+    postID: UUID  # noqa: N815 - this service's word for a post's id
+
+
+class PostRead(PostBase):
+    """A post as its owner reads it."""
+
+    postID: UUID  # noqa: N815
+    created_at: datetime
+    updated_at: datetime
+    version: int = Field(ge=1, description="Counts the post's own edits, from 1; quoted, it is the post's ETag.")

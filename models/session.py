@@ -1,0 +1,52 @@
+"""A session: one log-in of a user, from which access tokens are drawn until it ends."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import String
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from models.columns import UTCDateTime, UUIDBytes, now
+
+
+class SessionBase(SQLModel):
+    """What a person recognises a session by."""
+
+    user_agent: str = Field(default="", max_length=255, sa_type=String(255))
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    last_used_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
+
+
+class Session(SessionBase, table=True):
+    """A stored session; a session that ended has no row.
+
+    Its refresh tokens are numbered by `generation`; only a hash of the newest is kept.
+    """
+
+    __tablename__ = "sessions"  # pyright: ignore[reportAssignmentType]
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True, sa_type=UUIDBytes)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, sa_type=UUIDBytes)
+    generation: int = 1
+    refresh_token_hash: str = Field(sa_type=String(64))
+    refreshed_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+
+
+class RefreshRequest(SQLModel):
+    """The body that exchanges a refresh token."""
+
+    model_config = {"extra": "forbid"}
+
+    refresh_token: str = Field(min_length=1, max_length=512)
+
+
+class TokenPair(SQLModel):
+    """What opens the authenticated routes, and what renews it."""
+
+    access_token: str = Field(description="A JWT for `Authorization: Bearer …`.")
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105
+    expires_in: int = Field(description="The access token's life, in seconds.")
+    refresh_token: str = Field(description="Good for one exchange at `POST /auth/refresh`.")

@@ -1,0 +1,84 @@
+"""A user: who owns a timeline of posts."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, EmailStr
+from sqlalchemy import BigInteger, String
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from models.columns import ExactString, UTCDateTime, UUIDBytes, now
+from models.text import StorableText
+
+_COMMON_PASSWORDS = frozenset(FREQUENCY_LISTS["passwords"])
+
+
+def _uncommon(password: str) -> str:
+    if password.lower() in _COMMON_PASSWORDS:
+        raise ValueError("is one of the most common passwords; choose another")
+    return password
+
+
+Email = Annotated[EmailStr, AfterValidator(str.lower)]
+"""An address, in lower case: addresses are compared without regard to case."""
+
+NewPassword = Annotated[StorableText, AfterValidator(_uncommon)]
+
+
+class UserBase(SQLModel):
+    """What a person is known by."""
+
+    email: Email = Field(
+        max_length=254,
+        unique=True,
+        sa_type=ExactString,
+        description="An email address, compared without regard to case.",
+        schema_extra={"examples": ["ada@example.com"]},
+    )
+
+
+class User(UserBase, table=True):
+    """A stored user.
+
+    `timeline_version` is the number that everything else is derived from: 0 at sign-up, and one more for every
+    committed change to a post, in the change's own transaction.
+    """
+
+    __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True, sa_type=UUIDBytes)
+    password_hash: str = Field(sa_type=String(255))
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    timeline_version: int = Field(default=0, sa_type=BigInteger)
+
+
+class SignUp(UserBase):
+    """The body that makes an account."""
+
+    model_config = {"extra": "forbid"}
+
+    password: NewPassword = Field(
+        min_length=8,
+        max_length=128,
+        description="8 to 128 characters, without further rules; the most common passwords are refused.",
+        schema_extra={"examples": ["correct horse battery"]},
+    )
+
+
+class LogIn(UserBase):
+    """The body that opens a session."""
+
+    model_config = {"extra": "forbid"}
+
+    password: StorableText = Field(min_length=1, max_length=128, schema_extra={"examples": ["correct horse battery"]})
+
+
+class UserRead(UserBase):
+    """A user as they see themselves."""
+
+    user_id: UUID
+    created_at: datetime
+    post_count: int = Field(ge=0)
