@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
 from litestar.plugins.pydantic import PydanticPlugin
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
             "database": Provide(lambda: database, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
         },
+        state=State({"bus": bus, "database": database}),
         middleware=[jwt_auth.middleware],
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
+from sqlmodel import select as select_entity
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database import Database
@@ -69,8 +70,8 @@ class PostRepository:
 
     async def get(self, owner_id: UUID, post_id: UUID) -> Post:
         """See `Posts.get`."""
-        statement = select(Post).where(col(Post.id) == post_id, col(Post.user_id) == owner_id)
-        post: Post | None = (await self._session.execute(statement)).scalar_one_or_none()
+        statement = select_entity(Post).where(col(Post.id) == post_id, col(Post.user_id) == owner_id)
+        post = (await self._session.exec(statement)).one_or_none()
         if post is None:
             raise _no_post(post_id)
         return post
@@ -92,8 +93,8 @@ class SessionRepository:
 
     async def lock(self, session_id: UUID, at: datetime) -> Session | None:
         """See `Sessions.lock`."""
-        statement = select(Session).where(col(Session.id) == session_id, col(Session.expires_at) > at)
-        return (await self._session.execute(statement.with_for_update())).scalar_one_or_none()
+        statement = select_entity(Session).where(col(Session.id) == session_id, col(Session.expires_at) > at)
+        return (await self._session.exec(statement.with_for_update())).one_or_none()
 
     async def end(self, user_id: UUID, session_id: UUID) -> bool:
         """See `Sessions.end`."""

@@ -25,5 +25,5 @@ class JSONRequest(Request[Any, Any, State]):
             raise UnsupportedMediaType("Send the body as JSON, with the header Content-Type: application/json.")
         try:
             return decode_json(await self.body())
-        except (SerializationException, UnicodeDecodeError):
+        except (SerializationException, UnicodeDecodeError, RecursionError):
             raise InvalidRequest("The body is not valid JSON in UTF-8.") from None

@@ -2,6 +2,8 @@
 
 from litestar import Controller, Request, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from app.security import AuthenticatedRequest
@@ -26,7 +28,9 @@ class AuthController(Controller):
         opt=_PUBLIC,
         responses=problems(400, 409, 413, 415, 503),
     )
-    async def sign_up(self, data: SignUp, request: Request[None, None, State], accounts: AccountService) -> TokenPair:
+    async def sign_up(
+        self, data: JSONBody[SignUp], request: Request[None, None, State], accounts: NamedDependency[AccountService]
+    ) -> TokenPair:
         """Answer `POST /auth/signup`."""
         return await accounts.sign_up(data, _user_agent(request))
 
@@ -39,7 +43,9 @@ class AuthController(Controller):
         status_code=HTTP_200_OK,
         responses=problems(400, 401, 413, 415, 503, on_401="The address is unknown or the password wrong."),
     )
-    async def log_in(self, data: LogIn, request: Request[None, None, State], accounts: AccountService) -> TokenPair:
+    async def log_in(
+        self, data: JSONBody[LogIn], request: Request[None, None, State], accounts: NamedDependency[AccountService]
+    ) -> TokenPair:
         """Answer `POST /auth/login`."""
         return await accounts.log_in(data, _user_agent(request))
 
@@ -55,7 +61,10 @@ class AuthController(Controller):
         ),
     )
     async def refresh(
-        self, data: RefreshRequest, request: Request[None, None, State], accounts: AccountService
+        self,
+        data: JSONBody[RefreshRequest],
+        request: Request[None, None, State],
+        accounts: NamedDependency[AccountService],
     ) -> TokenPair:
         """Answer `POST /auth/refresh`."""
         return await accounts.refresh(data.refresh_token, _user_agent(request))
@@ -69,7 +78,7 @@ class AuthController(Controller):
         status_code=HTTP_204_NO_CONTENT,
         responses=problems(401, 503),
     )
-    async def log_out(self, request: AuthenticatedRequest, accounts: AccountService) -> None:
+    async def log_out(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> None:
         """Answer `POST /auth/logout`."""
         await accounts.log_out(request.user.user_id, request.user.session_id)
 

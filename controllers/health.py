@@ -3,6 +3,7 @@
 from typing import Literal
 
 from litestar import Controller, get
+from litestar.di import NamedDependency
 from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 
@@ -37,7 +38,7 @@ class HealthController(Controller):
         description="Asks the database whether it answers and has every migration.",
         responses=problems(503),
     )
-    async def ready(self, database: Database) -> Health:
+    async def ready(self, database: NamedDependency[Database]) -> Health:
         """Answer `GET /health/ready`."""
         try:
             if not await schema.is_current(database):

@@ -4,8 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from app.cache import ListCacheMiddleware
 from app.etags import etag, matches_any, versions_in
@@ -16,6 +17,7 @@ from models import PostCreate, PostCreated, PostRead, PostUpdate
 
 _LARGEST_POSITION = 2**63 - 1
 
+PostID = Annotated[UUID, PathParameter(description="The `postID` that the post was added with.")]
 Limit = Annotated[int | None, QueryParameter(ge=1, le=1000, description="At most so many posts; all without it.")]
 Cursor = Annotated[
     int | None,
@@ -46,7 +48,7 @@ class PostController(Controller):
         response_headers=[header("Location", "The post's address.")],
     )
     async def create_post(
-        self, data: PostCreate, request: AuthenticatedRequest, posts: PostService
+        self, data: JSONBody[PostCreate], request: AuthenticatedRequest, posts: NamedDependency[PostService]
     ) -> Response[PostCreated]:
         """Answer `POST /posts`."""
         post_id = await posts.create(request.user.user_id, data)
@@ -71,7 +73,7 @@ class PostController(Controller):
     async def list_posts(
         self,
         request: AuthenticatedRequest,
-        posts: PostService,
+        posts: NamedDependency[PostService],
         limit: Limit = None,
         cursor: Cursor = None,
         if_none_match: IfNoneMatch = None,  # noqa: ARG002 - the middleware answers it; here it is documented
@@ -95,9 +97,9 @@ class PostController(Controller):
     )
     async def read_post(
         self,
-        post_id: UUID,
+        post_id: PostID,
         request: AuthenticatedRequest,
-        posts: PostService,
+        posts: NamedDependency[PostService],
         if_none_match: IfNoneMatch = None,
     ) -> Response[PostRead | None]:
         """Answer `GET /posts/{postID}`."""
@@ -117,10 +119,10 @@ class PostController(Controller):
     )
     async def update_post(
         self,
-        post_id: UUID,
-        data: PostUpdate,
+        post_id: PostID,
+        data: JSONBody[PostUpdate],
         request: AuthenticatedRequest,
-        posts: PostService,
+        posts: NamedDependency[PostService],
         if_match: IfMatch = None,
     ) -> Response[PostRead]:
         """Answer `PATCH /posts/{postID}`."""
@@ -135,7 +137,11 @@ class PostController(Controller):
         responses=problems(401, 404, 412, 503),
     )
     async def delete_post(
-        self, post_id: UUID, request: AuthenticatedRequest, posts: PostService, if_match: IfMatch = None
+        self,
+        post_id: PostID,
+        request: AuthenticatedRequest,
+        posts: NamedDependency[PostService],
+        if_match: IfMatch = None,
     ) -> None:
         """Answer `DELETE /posts/{postID}`."""
         await posts.delete(request.user.user_id, post_id, if_version=versions_in(if_match))

@@ -1,6 +1,7 @@
 """How a person gets in and out: sign-up, log-in, and the sessions that these open."""
 
 import hmac
+from datetime import timedelta
 from uuid import UUID
 
 from app.errors import InvalidCredentials, Unauthenticated
@@ -10,7 +11,7 @@ from events.types import SessionsChanged
 from models import LogIn, SignUp, TokenPair, User
 from models.columns import now
 
-_CONCURRENT_REFRESH_SECONDS = 10
+_CONCURRENT_REFRESH = timedelta(seconds=10)
 
 
 class AccountService:
@@ -91,7 +92,7 @@ class AccountService:
                 raise Unauthenticated
             is_concurrent = (
                 claim.generation == session.generation - 1
-                and (at - session.refreshed_at).total_seconds() <= _CONCURRENT_REFRESH_SECONDS
+                and at - session.refreshed_at <= _CONCURRENT_REFRESH
                 and session.user_agent == user_agent
             )
             if is_concurrent:

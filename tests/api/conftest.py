@@ -1,0 +1,79 @@
+"""The whole service in this process, on both kinds of database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+from litestar import Litestar
+
+from app.application import create_app
+from app.settings import Settings
+from events.types import PostEvent
+from tests.api.people import Person
+
+
+class Fired(list[PostEvent]):
+    """The events that were published, oldest first; `take` also forgets them."""
+
+    def take(self) -> list[tuple[str, int]]:
+        taken = [(event.type, event.version) for event in self]
+        self.clear()
+        return taken
+
+
+@pytest.fixture
+def app(settings: Settings) -> Litestar:
+    return create_app(settings)
+
+
+@pytest.fixture
+def fired(app: Litestar) -> Fired:
+    heard = Fired()
+
+    async def hear(event: PostEvent) -> None:
+        heard.append(event)
+
+    app.state.bus.subscribe(PostEvent, hear)
+    return heard
+
+
+@asynccontextmanager
+async def serve(app: Litestar) -> AsyncIterator[AsyncClient]:
+    """Run the application in this event loop, and yield a client of it."""
+    started, stopping = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stopping.wait()
+
+    # In a task of its own: a fixture is set up and torn down in two, and the lifespan must end where it began.
+    life = asyncio.create_task(live())
+    started_or_failed = asyncio.create_task(started.wait())
+    await asyncio.wait({life, started_or_failed}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if started.is_set():
+            async with AsyncClient(transport=ASGITransport(app), base_url="http://postline") as client:  # type: ignore[arg-type]
+                yield client
+    finally:
+        stopping.set()
+        started_or_failed.cancel()
+        await life
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[AsyncClient]:
+    async with serve(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def ada(client: AsyncClient) -> Person:
+    return await Person.sign_up(client, "ada@example.com")
+
+
+@pytest.fixture
+async def bob(client: AsyncClient) -> Person:
+    return await Person.sign_up(client, "bob@example.com")

@@ -1,0 +1,89 @@
+"""Databases, for every test that needs one: migrated, empty, and of both kinds."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL, delete
+from sqlmodel import col
+
+from app import schema
+from app.database import Database
+from app.settings import Settings
+from models import User
+from tests.services import fresh_mariadb_database
+
+SECRET = "a secret for tests that is long enough to be taken"
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(sqlite_url(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb() -> Iterator[URL]:
+    with fresh_mariadb_database() as url:
+        _migrate(url)
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """A migrated, empty database: each test that asks runs on both kinds."""
+    if request.param == "sqlite":
+        path = tmp_path / "test.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        return sqlite_url(path)
+    url: URL = request.getfixturevalue("migrated_mariadb")
+    asyncio.run(_empty(url))
+    return url
+
+
+@pytest.fixture
+async def database(database_url: URL) -> AsyncIterator[Database]:
+    database = Database(database_url, pool_size=10)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def settings(database_url: URL, tmp_path: Path) -> Settings:
+    return settings_for(database_url, tmp_path)
+
+
+def settings_for(url: URL, data_dir: Path) -> Settings:
+    """Settings on a database, with passwords that are cheap to hash."""
+    return Settings(
+        _env_file=None,
+        database_url=url.render_as_string(hide_password=False),
+        data_dir=data_dir,
+        jwt_secret=SecretStr(SECRET),
+        argon2_memory_kib=8,
+        argon2_iterations=1,
+    )
+
+
+def sqlite_url(path: Path) -> URL:
+    return URL.create("sqlite+aiosqlite", database=str(path))
+
+
+def _migrate(url: URL) -> None:
+    async def migrate() -> None:
+        database = Database(url, pool_size=1)
+        await schema.upgrade(database)
+        await database.close()
+
+    asyncio.run(migrate())
+
+
+async def _empty(url: URL) -> None:
+    database = Database(url, pool_size=1)
+    async with database.writer.begin() as connection:
+        await connection.execute(delete(User).where(col(User.id).is_not(None)))
+    await database.close()

@@ -1,0 +1,76 @@
+"""Makes valid instances of every model family."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from polyfactory import Use
+from polyfactory.factories.pydantic_factory import ModelFactory
+from uuid_utils.compat import uuid7
+
+from events.types import PostCreated
+from models import LogIn, Post, PostCreate, PostUpdate, Session, SignUp, StoredEvent, User
+
+TEXTS = [
+    "plain",
+    "Straße, naïve, Ελληνικά, русский, العربية, עברית, हिन्दी, 日本語, 한국어",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 🇺🇳",
+    "e\u0301 is not é",
+    "line\nline\r\nline\ttab \u2028 \u0001 \\ \" ' % ; -- `",
+    " leading and trailing ",
+    "\U0010ffff",
+]
+
+
+def recently() -> datetime:
+    """Return a time that every database keeps to the microsecond."""
+    return datetime.now(UTC)
+
+
+class PostCreateFactory(ModelFactory[PostCreate]):
+    text = Use(ModelFactory.__random__.choice, TEXTS)
+
+
+class PostUpdateFactory(ModelFactory[PostUpdate]):
+    text = Use(ModelFactory.__random__.choice, TEXTS)
+
+
+class SignUpFactory(ModelFactory[SignUp]):
+    email = Use(lambda: f"{uuid7().hex}@example.com")
+    password = Use(lambda: f"password {uuid7().hex}")
+
+
+class LogInFactory(ModelFactory[LogIn]):
+    email = Use(lambda: f"{uuid7().hex}@example.com")
+    password = Use(lambda: f"password {uuid7().hex}")
+
+
+class UserFactory(ModelFactory[User]):
+    id = Use(uuid7)
+    email = Use(lambda: f"{uuid7().hex}@example.com")
+    created_at = Use(recently)
+    timeline_version = 0
+
+
+class PostFactory(ModelFactory[Post]):
+    id = Use(uuid7)
+    text = Use(ModelFactory.__random__.choice, TEXTS)
+    position = 1
+    version = 1
+    created_at = Use(recently)
+    updated_at = Use(recently)
+
+
+class SessionFactory(ModelFactory[Session]):
+    id = Use(uuid7)
+    user_agent = "curl/8"
+    generation = 1
+    created_at = Use(recently)
+    last_used_at = Use(recently)
+    refreshed_at = Use(recently)
+    expires_at = Use(lambda: recently() + timedelta(days=1))
+    refresh_token_hash = "0" * 64
+
+
+def stored_event(user_id: UUID, version: int) -> StoredEvent:
+    """Return the row of a created post's event."""
+    return StoredEvent.of(PostCreated(user_id=user_id, version=version, post_id=uuid7(), occurred_at=recently()))

@@ -1,0 +1,146 @@
+"""Every model, written to and read from both kinds of database."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+from uuid_utils.compat import uuid7
+
+from app.database import Database
+from models import Post, Session, StoredEvent, User
+from tests.factories import TEXTS, PostFactory, SessionFactory, UserFactory, stored_event
+
+
+async def save(database: Database, *rows: SQLModel) -> None:
+    async with database.writing() as session:
+        for row in rows:
+            session.add(row)
+            await session.flush()
+        await session.commit()
+
+
+async def load(database: Database, model: type[SQLModel], key: Any) -> dict[str, Any]:
+    async with database.writing() as session:
+        row = await session.get(model, key)
+        assert row is not None
+        return row.model_dump()
+
+
+async def count(database: Database, model: type[SQLModel]) -> int:
+    async with database.reading() as connection:
+        return (await connection.execute(select(func.count()).select_from(model))).scalar_one()
+
+
+async def test_a_user_is_read_as_written(database: Database) -> None:
+    user = UserFactory.build(timeline_version=2**40)
+    expected = user.model_dump()
+    await save(database, user)
+
+    assert await load(database, User, user.id) == expected
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "🦆" * 262_000])
+async def test_a_post_is_read_as_written_whatever_its_text(database: Database, text: str) -> None:
+    user = UserFactory.build()
+    post = PostFactory.build(user_id=user.id, text=text, position=2**40)
+    expected = post.model_dump()
+    await save(database, user, post)
+
+    assert await load(database, Post, post.id) == expected
+
+
+async def test_a_session_is_read_as_written(database: Database) -> None:
+    user = UserFactory.build()
+    session = SessionFactory.build(user_id=user.id)
+    expected = session.model_dump()
+    await save(database, user, session)
+
+    assert await load(database, Session, session.id) == expected
+
+
+async def test_an_event_is_read_as_written(database: Database) -> None:
+    user = UserFactory.build()
+    event = stored_event(user.id, version=1)
+    expected = event.model_dump()
+    await save(database, user, event)
+
+    assert await load(database, StoredEvent, (user.id, 1)) == expected
+
+
+async def test_times_are_kept_in_utc_to_the_microsecond(database: Database) -> None:
+    in_india = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    user = UserFactory.build(created_at=in_india)
+    await save(database, user)
+
+    created_at = (await load(database, User, user.id))["created_at"]
+    assert created_at == in_india
+    assert created_at.tzinfo == UTC
+
+
+async def test_a_user_takes_all_they_own_along(database: Database) -> None:
+    ada, bob = UserFactory.build(), UserFactory.build()
+    for user in (ada, bob):
+        await save(
+            database,
+            user,
+            PostFactory.build(user_id=user.id),
+            SessionFactory.build(user_id=user.id),
+            stored_event(user.id, version=1),
+        )
+
+    async with database.writing() as session:
+        await session.delete(await session.get(User, ada.id))
+        await session.commit()
+
+    assert [await count(database, model) for model in (User, Post, Session, StoredEvent)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("factory", [PostFactory, SessionFactory])
+async def test_nothing_is_owned_by_nobody(database: Database, factory: type[PostFactory | SessionFactory]) -> None:
+    with pytest.raises(IntegrityError):
+        await save(database, factory.build(user_id=uuid7()))
+
+
+async def test_an_address_belongs_to_one_user(database: Database) -> None:
+    user = UserFactory.build()
+    await save(database, user)
+
+    with pytest.raises(IntegrityError):
+        await save(database, UserFactory.build(email=user.email))
+
+
+async def test_addresses_that_differ_in_an_accent_are_two(database: Database) -> None:
+    await save(database, UserFactory.build(email="jose@example.com"), UserFactory.build(email="josé@example.com"))
+
+    assert await count(database, User) == 2
+
+
+async def test_a_position_in_a_timeline_is_taken_once(database: Database) -> None:
+    user = UserFactory.build()
+    await save(database, user, PostFactory.build(user_id=user.id, position=1))
+
+    with pytest.raises(IntegrityError):
+        await save(database, PostFactory.build(user_id=user.id, position=1))
+
+
+async def test_a_version_has_one_event(database: Database) -> None:
+    user = UserFactory.build()
+    await save(database, user, stored_event(user.id, version=1))
+
+    with pytest.raises(IntegrityError):
+        await save(database, stored_event(user.id, version=1))
+
+
+async def test_the_newest_posts_of_a_user_are_found_by_index(database: Database) -> None:
+    plan = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+    query = "SELECT text FROM posts WHERE user_id = '0123456789abcdef' ORDER BY position DESC LIMIT 10"
+    async with database.reading() as connection:
+        rows = (await connection.exec_driver_sql(plan + query)).mappings().all()
+
+    described = " ".join(f"{value}" for value in rows[0].values())
+    assert ("posts_user_id_position" in described) or ("sqlite_autoindex_posts" in described), described
+    assert "filesort" not in described
+    assert len(rows) == 1

@@ -1,0 +1,45 @@
+"""The servers that some tests need, and what becomes of a test where one is missing."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+MARIADB = make_url(os.environ.get("TESTING_DATABASE_URL", "mysql+asyncmy://root@127.0.0.1:3306/postline_test"))
+
+
+@contextmanager
+def fresh_mariadb_database() -> Iterator[URL]:
+    """Yield the address of an empty database, which is dropped afterwards."""
+    name = f"{MARIADB.database or 'postline_test'}_{uuid4().hex[:12]}"
+    try:
+        asyncio.run(_execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4"))
+    except (DBAPIError, OSError) as error:
+        missing(f"MariaDB or MySQL at {MARIADB.host}:{MARIADB.port}", error)
+    try:
+        yield MARIADB.set(database=name, query={"charset": "utf8mb4"})
+    finally:
+        asyncio.run(_execute(f"DROP DATABASE `{name}`"))
+
+
+def missing(service: str, reason: object) -> None:
+    """Skip the test that needs the service, or fail it where `REQUIRE_SERVICES=1` says that all are there."""
+    message = f"needs {service}: {reason}"
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+async def _execute(statement: str) -> None:
+    engine = create_async_engine(MARIADB.set(database="information_schema"), connect_args={"connect_timeout": 5})
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+    finally:
+        await engine.dispose()

@@ -1,0 +1,127 @@
+"""Settings: where they come from, and what is said of unusable ones."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.settings import ConfigurationError, Settings, load_settings, resolve_jwt_secret
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE_URL = "mysql+asyncmy://root:123456789@localhost:5444/backend?charset=utf8mb4"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_any_setting_the_database_is_sqlite_in_the_data_folder() -> None:
+    assert load_settings().database.render_as_string() == "sqlite+aiosqlite:///data/development.db"
+
+
+def test_each_environment_has_its_own_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("DEVELOPMENT_DATABASE_URL", COMPOSE_URL)
+    monkeypatch.setenv("TESTING_DATABASE_URL", "sqlite:///testing.db")
+
+    assert load_settings().database.render_as_string(hide_password=False) == COMPOSE_URL
+    monkeypatch.setenv("ENVIRONMENT", "testing")
+    assert load_settings().database.render_as_string() == "sqlite+aiosqlite:///testing.db"
+
+
+def test_database_url_goes_before_the_environments_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT_DATABASE_URL", COMPOSE_URL)
+    monkeypatch.setenv("DATABASE_URL", "mysql://me@db/posts")
+
+    assert load_settings().database.render_as_string() == "mysql+asyncmy://me@db/posts"
+
+
+def test_settings_come_from_the_env_file_too() -> None:
+    Path(".env").write_text("CACHE_SECONDS=7\nDATABASE_URL=\n")
+
+    assert (load_settings().cache_seconds, load_settings().database_url) == (7, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("ENVIRONMENT", "staging", "ENVIRONMENT: Input should be 'development', 'testing' or 'production'"),
+        ("DATABASE_URL", "postgresql://u:hunter2@h/d", "DATABASE_URL: names a database that is not supported"),
+        ("DATABASE_URL", "mysql+pymysql://u:hunter2@h/d", "DATABASE_URL: names a database that is not supported"),
+        ("DATABASE_URL", "hunter2", "DATABASE_URL: is no database URL"),
+        ("CACHE_SECONDS", "301", "CACHE_SECONDS: Input should be less than or equal to 300"),
+        ("ACCESS_TOKEN_SECONDS", "soon", "ACCESS_TOKEN_SECONDS: Input should be a valid integer"),
+    ],
+)
+def test_an_unusable_value_is_named_but_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert complaint in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", [None, "", "short", "a" * 64, "change-me"])
+def test_production_takes_no_missing_or_weak_secret(monkeypatch: pytest.MonkeyPatch, secret: str | None) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    if secret is not None:
+        monkeypatch.setenv("JWT_SECRET", secret)
+
+    with pytest.raises(ConfigurationError, match="JWT_SECRET"):
+        load_settings()
+
+
+def test_production_takes_a_strong_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("JWT_SECRET", "8f1d0c7be24a96553b7e08d1f2c4a6b9")
+
+    assert resolve_jwt_secret(load_settings()) == "8f1d0c7be24a96553b7e08d1f2c4a6b9"
+
+
+def test_elsewhere_a_secret_is_generated_once_and_kept_for_the_owner_only() -> None:
+    settings = load_settings()
+
+    secret = resolve_jwt_secret(settings)
+
+    assert len(secret) >= 64
+    assert resolve_jwt_secret(settings) == secret
+    assert stat.S_IMODE(Path("data/jwt_secret").stat().st_mode) == 0o600
+    assert [path.name for path in Path("data").iterdir()] == ["jwt_secret"]
+
+
+def test_processes_that_start_at_once_agree_on_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    secret = resolve_jwt_secret(settings)
+    # The other process looked before the file was there, and links its own draft after.
+    monkeypatch.setattr(Path, "exists", lambda self: self.name != "jwt_secret")
+
+    assert resolve_jwt_secret(settings) == secret
+
+
+def test_an_unusable_data_folder_is_one_line() -> None:
+    Path("occupied").write_text("a file, no folder")
+    settings = Settings(data_dir=Path("occupied"))
+
+    with pytest.raises(ConfigurationError, match="the data folder occupied can't be used"):
+        resolve_jwt_secret(settings)
+
+
+def test_a_secret_is_not_shown_when_settings_are_printed() -> None:
+    assert "hunter2" not in repr(Settings(jwt_secret=SecretStr("hunter2")))
+
+
+def test_the_example_lists_each_setting_with_its_default() -> None:
+    lines = re.findall(r"^([A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    listed = {name: value for name, value in lines if not name.startswith("MYSQL_")}
+    defaults = Settings().model_dump()
+
+    assert listed == {name.upper(): "" if value is None else str(value) for name, value in defaults.items()}
