@@ -81,6 +81,4 @@ def create_jwt_auth(secret: str, lifetime: timedelta, timelines: Timelines) -> J
         require_claims=["exp", "iat", "sub", "jti", "sid"],
         # HEAD and the like must not get around the guard; only a preflight request carries no token.
         exclude_http_methods=["OPTIONS"],
-        openapi_security_scheme_name="bearer",
-        description="The `access_token` that sign-up, log-in and refresh answer with.",
     )

@@ -4,12 +4,16 @@ from html import escape
 from typing import Any
 
 from litestar import MediaType, Request, Router, get
-from litestar.openapi import OpenAPIConfig
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, Tag
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.routes import BaseRoute
 from litestar.serialization import encode_json
 from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
 from swagger_ui_bundle import swagger_ui_path
+
+from controllers.contract import ContractConfig
 
 _PUBLIC = {"exclude_from_auth": True}
 
@@ -41,6 +45,16 @@ _START = """SwaggerUIBundle({
 """
 
 
+class _DocsRouter(Router):
+    """Litestar's router of documentation, without its own page for what is not found."""
+
+    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
+        """Register all but the handler that would answer every unknown address in HTML."""
+        if isinstance(value, HTTPRouteHandler) and any("{path" in path for path in value.paths):
+            return []
+        return super().register(value)
+
+
 class LocalSwaggerPlugin(OpenAPIRenderPlugin):
     """Swagger UI from the installed package: nothing is fetched from another host, and no script stands in the page."""
 
@@ -69,9 +83,9 @@ swagger_assets = create_static_files_router(
 )
 
 
-def create_openapi_config(version: str, components: Components) -> OpenAPIConfig:
+def create_openapi_config(version: str) -> ContractConfig:
     """Return what the document says of the service as a whole."""
-    return OpenAPIConfig(
+    return ContractConfig(
         title="Postline",
         version=version,
         summary="Keeps each user's posts.",
@@ -79,8 +93,18 @@ def create_openapi_config(version: str, components: Components) -> OpenAPIConfig
             "Sign up or log in, and send the `access_token` as `Authorization: Bearer …`. "
             "Every error is a problem document (RFC 9457)."
         ),
-        components=components,
-        openapi_router=Router("/docs", route_handlers=[], opt=_PUBLIC, include_in_schema=False),
+        # Litestar's own description of the scheme has a `name`, which OpenAPI does not allow there.
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="The `access_token` that sign-up, log-in and refresh answer with.",
+                )
+            }
+        ),
+        openapi_router=_DocsRouter("/docs", route_handlers=[], opt=_PUBLIC, include_in_schema=False),
         render_plugins=[LocalSwaggerPlugin()],
         use_handler_docstrings=False,
         tags=[

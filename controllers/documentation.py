@@ -1,37 +1,72 @@
-"""What the OpenAPI document says of errors, once for all routes."""
+"""What the OpenAPI document says of errors, headers and examples, once for all routes."""
+
+from typing import Any
 
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
 
 from app.problems import PROBLEM_MEDIA_TYPE, Problem
 
 BEARER = [{"bearer": list[str]()}]
 
-_DESCRIPTIONS = {
-    400: "The request is malformed or has invalid fields.",
-    401: "The token is missing, malformed, expired, or its session has ended.",
-    404: "There is no such object, or it is someone else's.",
-    409: "The address belongs to another account.",
-    412: "`If-Match` does not name the current version.",
-    413: "The body is larger than 1 MiB.",
-    415: "The body is not declared as JSON.",
-    503: "The service can't answer now; try again after `Retry-After` seconds.",
+_PROBLEMS = {
+    400: ("Invalid request", "The request is malformed or has invalid fields."),
+    401: ("Authentication required", "The token is missing, malformed, expired, or its session has ended."),
+    404: ("Not found", "There is no such object, or it is someone else's."),
+    409: ("Email is taken", "The address belongs to another account."),
+    412: ("Precondition failed", "`If-Match` does not name the current version."),
+    413: ("Request Entity Too Large", "The body is larger than 1,048,576 bytes."),
+    415: ("Unsupported media type", "The body is not declared as JSON."),
+    503: ("Service Unavailable", "The service can't answer now; try again after `Retry-After` seconds."),
 }
+
+_POST_ID = "01a20544-8f6d-7250-9b81-05646f62c3bb"
+_CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
+
+EXAMPLES: dict[str, Any] = {
+    "Health": {"status": "ok"},
+    "LogIn": _CREDENTIALS,
+    "PostCreate": {"text": "Hello, timeline! 👋"},
+    "PostCreated": {"postID": _POST_ID},
+    "PostRead": {
+        "postID": _POST_ID,
+        "text": "Hello, timeline! 👋",
+        "created_at": "2026-01-02T03:04:05.678901Z",
+        "updated_at": "2026-01-02T03:04:05.678901Z",
+        "version": 1,
+    },
+    "PostUpdate": {"text": "Hello again, timeline!"},
+    "RefreshRequest": {"refresh_token": "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7v-5BQaj9gR8"},
+    "SignUp": _CREDENTIALS,
+    "TokenPair": {
+        "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.yJOCZ3eB6U3GXnNOMSx",
+        "token_type": "bearer",
+        "expires_in": 900,
+        "refresh_token": "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7v-5BQaj9gR8",
+    },
+}
+"""An example of each body, by the name of its schema."""
 
 
 def problems(*statuses: int, **descriptions: str) -> dict[int, ResponseSpec]:
-    """Return the problem documents that a route answers with, for its `responses`."""
+    """Return the problem documents that a route answers with, for its `responses`.
+
+    A status is described as everywhere, or as the keyword `on_<status>` says.
+    """
     return {
         status: ResponseSpec(
             data_container=Problem,
-            description=descriptions.get(f"on_{status}", _DESCRIPTIONS[status]),
+            description=descriptions.get(f"on_{status}", _PROBLEMS[status][1]),
             media_type=PROBLEM_MEDIA_TYPE,
             generate_examples=False,
-            examples=[Example(value={"type": "about:blank", "title": "…", "status": status, "detail": "…"})],
         )
         for status in statuses
     }
+
+
+def example_problem(status: int, detail: str) -> dict[str, Any]:
+    """Return what such a problem document looks like."""
+    return {"type": "about:blank", "title": _PROBLEMS[status][0], "status": status, "detail": detail}
 
 
 def header(name: str, description: str) -> ResponseHeader:

@@ -1,6 +1,6 @@
 """`/posts`: one person's posts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post
@@ -88,7 +88,7 @@ class PostController(Controller):
         return Response(page.posts, headers=headers)
 
     @get(
-        "/{post_id:uuid}",
+        "/{postID:uuid}",
         operation_id="readPost",
         summary="Read a post",
         description="Reads one post.",
@@ -97,20 +97,21 @@ class PostController(Controller):
     )
     async def read_post(
         self,
-        post_id: PostID,
+        postID: PostID,
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
         if_none_match: IfNoneMatch = None,
-    ) -> Response[PostRead | None]:
+    ) -> Response[PostRead]:
         """Answer `GET /posts/{postID}`."""
-        found = await posts.read(request.user.user_id, post_id)
+        found = await posts.read(request.user.user_id, postID)
         current = etag(found.version)
         if matches_any(if_none_match, current):
-            return Response(None, status_code=304, headers={"ETag": current})
+            not_modified: Response[Any] = Response(None, status_code=304, headers={"ETag": current})
+            return not_modified
         return Response(found, headers={"ETag": current})
 
     @patch(
-        "/{post_id:uuid}",
+        "/{postID:uuid}",
         operation_id="updatePost",
         summary="Replace a post's text",
         description="Replaces the text, and counts the post's version up. When the answer arrives, it is committed.",
@@ -119,18 +120,18 @@ class PostController(Controller):
     )
     async def update_post(
         self,
-        post_id: PostID,
+        postID: PostID,
         data: JSONBody[PostUpdate],
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
         if_match: IfMatch = None,
     ) -> Response[PostRead]:
         """Answer `PATCH /posts/{postID}`."""
-        updated = await posts.update(request.user.user_id, post_id, data, if_version=versions_in(if_match))
+        updated = await posts.update(request.user.user_id, postID, data, if_version=versions_in(if_match))
         return Response(updated, headers={"ETag": etag(updated.version)})
 
     @delete(
-        "/{post_id:uuid}",
+        "/{postID:uuid}",
         operation_id="deletePost",
         summary="Delete a post",
         description="Removes the post. When the answer arrives, it is gone from every list.",
@@ -138,10 +139,10 @@ class PostController(Controller):
     )
     async def delete_post(
         self,
-        post_id: PostID,
+        postID: PostID,
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
         if_match: IfMatch = None,
     ) -> None:
         """Answer `DELETE /posts/{postID}`."""
-        await posts.delete(request.user.user_id, post_id, if_version=versions_in(if_match))
+        await posts.delete(request.user.user_id, postID, if_version=versions_in(if_match))

@@ -20,7 +20,6 @@ class PostBase(SQLModel):
         min_length=1,
         sa_type=LongText,
         description="Any Unicode text of at least one character; the body limit of 1 MiB is its only upper bound.",
-        schema_extra={"examples": ["Hello, timeline! 👋"]},
     )
 
 

@@ -36,7 +36,6 @@ class UserBase(SQLModel):
         unique=True,
         sa_type=ExactString,
         description="An email address, compared without regard to case.",
-        schema_extra={"examples": ["ada@example.com"]},
     )
 
 
@@ -64,7 +63,6 @@ class SignUp(UserBase):
         min_length=8,
         max_length=128,
         description="8 to 128 characters, without further rules; the most common passwords are refused.",
-        schema_extra={"examples": ["correct horse battery"]},
     )
 
 
@@ -73,7 +71,10 @@ class LogIn(UserBase):
 
     model_config = {"extra": "forbid"}
 
-    password: StorableText = Field(min_length=1, max_length=128, schema_extra={"examples": ["correct horse battery"]})
+    password: StorableText = Field(
+        min_length=1,
+        max_length=128,
+    )
 
 
 class UserRead(UserBase):

@@ -60,7 +60,7 @@ def settings(database_url: URL, tmp_path: Path) -> Settings:
 def settings_for(url: URL, data_dir: Path) -> Settings:
     """Settings on a database, with passwords that are cheap to hash."""
     return Settings(
-        _env_file=None,
+        _env_file=None,  # pyright: ignore[reportCallIssue] - pydantic-settings takes it at run time
         database_url=url.render_as_string(hide_password=False),
         data_dir=data_dir,
         jwt_secret=SecretStr(SECRET),

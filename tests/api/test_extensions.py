@@ -1,0 +1,55 @@
+"""Litestar's own listeners, as an extension would bring them."""
+
+import asyncio
+from typing import Any
+
+from litestar import Litestar
+from litestar.events import listener
+
+from app.application import create_app
+from app.settings import Settings
+from events.types import PostEvent
+from tests.api.conftest import serve
+from tests.api.people import Person
+
+
+async def test_an_extension_hears_of_every_change_without_a_change_in_our_code(settings: Settings) -> None:
+    heard: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+
+    @listener("post.created", "post.updated", "post.deleted")
+    async def hear(event: PostEvent) -> None:
+        await heard.put((event.type, event.version))
+
+    async with serve(create_app(settings, listeners=[hear])) as client:
+        ada = await Person.sign_up(client, "ada@example.com")
+        post_id = await ada.add("hello")
+        await ada.request("PATCH", f"/posts/{post_id}", json={"text": "edited"})
+        await ada.request("DELETE", f"/posts/{post_id}")
+        got = {await asyncio.wait_for(heard.get(), 5) for _ in range(3)}
+
+    assert got == {("post.created", 1), ("post.updated", 2), ("post.deleted", 3)}
+    assert heard.empty()
+
+
+async def test_a_failing_extension_harms_neither_the_request_nor_later_events(settings: Settings) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    @listener("post.created")
+    async def fail(event: PostEvent) -> None:
+        await heard.put(event)
+        raise RuntimeError("extension is broken")
+
+    async with serve(create_app(settings, listeners=[fail])) as client:
+        ada = await Person.sign_up(client, "ada@example.com")
+        await ada.add("one")
+        await ada.add("two")
+        versions = [(await asyncio.wait_for(heard.get(), 5)).version for _ in range(2)]
+        assert await ada.texts() == ["two", "one"]
+
+    assert sorted(versions) == [1, 2]
+
+
+async def test_a_post_can_be_added_while_nobody_listens(app: Litestar, ada: Person) -> None:
+    assert not app.event_emitter.listeners
+
+    await ada.add("hello")

@@ -1,0 +1,41 @@
+"""Health, as a load balancer asks for it."""
+
+from pathlib import Path
+
+import pytest
+from httpx import AsyncClient
+from sqlalchemy import URL
+
+from app.application import create_app
+from tests.api.conftest import serve
+from tests.api.people import assert_problem
+from tests.conftest import settings_for
+from tests.services import fresh_mariadb_database
+
+
+async def test_a_serving_process_is_live_and_ready(client: AsyncClient) -> None:
+    for path in ("/health/live", "/health/ready"):
+        response = await client.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_a_process_without_its_database_is_live_but_not_ready(tmp_path: Path) -> None:
+    nowhere = URL.create("mysql+asyncmy", username="root", host="127.0.0.1", port=1, database="x")
+
+    async with serve(create_app(settings_for(nowhere, tmp_path))) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert_problem(await client.get("/health/ready"), 503)
+
+
+@pytest.fixture(scope="module")
+def empty_mariadb():  # type: ignore[no-untyped-def]
+    with fresh_mariadb_database() as url:
+        yield url
+
+
+async def test_a_database_without_its_migrations_is_not_ready(empty_mariadb: URL, tmp_path: Path) -> None:
+    async with serve(create_app(settings_for(empty_mariadb, tmp_path))) as client:
+        response = await client.get("/health/ready")
+
+    assert_problem(response, 503)
+    assert "alembic upgrade head" in response.json()["detail"]

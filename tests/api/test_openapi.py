@@ -1,0 +1,112 @@
+"""The OpenAPI document and its page."""
+
+import re
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+from litestar import Litestar
+from openapi_spec_validator import validate
+
+from tests.api.people import PASSWORD
+
+CONTRACT = {
+    ("post", "/auth/signup"): {201, 400, 409, 413, 415, 503},
+    ("post", "/auth/login"): {200, 400, 401, 413, 415, 503},
+    ("post", "/auth/refresh"): {200, 400, 401, 413, 415, 503},
+    ("post", "/auth/logout"): {204, 401, 503},
+    ("post", "/posts"): {201, 400, 401, 413, 415, 503},
+    ("get", "/posts"): {200, 304, 400, 401, 503},
+    ("get", "/posts/{postID}"): {200, 304, 401, 404, 503},
+    ("patch", "/posts/{postID}"): {200, 400, 401, 404, 412, 413, 415, 503},
+    ("delete", "/posts/{postID}"): {204, 401, 404, 412, 503},
+    ("get", "/health/live"): {200},
+    ("get", "/health/ready"): {200, 503},
+}
+PUBLIC = {"/auth/signup", "/auth/login", "/auth/refresh", "/health/live", "/health/ready"}
+
+
+@pytest.fixture
+async def document(client: AsyncClient) -> dict[str, Any]:
+    response = await client.get("/openapi.json")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(method, path): item[method] for path, item in document["paths"].items() for method in item}
+
+
+async def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+
+
+async def test_it_lists_every_route_with_every_answer(document: dict[str, Any]) -> None:
+    listed = {route: {int(status) for status in item["responses"]} for route, item in operations(document).items()}
+
+    assert listed == CONTRACT
+
+
+async def test_every_operation_has_an_id_of_its_own_and_a_summary(document: dict[str, Any]) -> None:
+    ids = [item["operationId"] for item in operations(document).values()]
+
+    assert all(re.fullmatch(r"[a-z][A-Za-z]+", name) for name in ids)
+    assert len(set(ids)) == len(ids)
+    assert all(item["summary"] and item["description"] and item["tags"] for item in operations(document).values())
+
+
+async def test_every_error_is_described_as_a_problem_document(document: dict[str, Any]) -> None:
+    for route, item in operations(document).items():
+        for status, answer in item["responses"].items():
+            if int(status) >= 400:
+                content = answer["content"]["application/problem+json"]
+                assert content["schema"]["$ref"].endswith("/Problem"), route
+                assert answer["description"]
+
+
+async def test_every_body_and_success_has_an_example(document: dict[str, Any]) -> None:
+    for item in operations(document).values():
+        bodies = [item["requestBody"]] if "requestBody" in item else []
+        answers = [answer for status, answer in item["responses"].items() if status in {"200", "201"}]
+        for body in bodies + answers:
+            (media,) = body["content"].values()
+            assert media["example"], item["operationId"]
+
+
+async def test_security_is_asked_of_all_but_the_public_routes(document: dict[str, Any]) -> None:
+    secured = {path for (_, path), item in operations(document).items() if item.get("security") == [{"bearer": []}]}
+
+    assert secured == {path for _, path in CONTRACT} - PUBLIC
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert "security" not in document
+
+
+async def test_schema_names_carry_no_framework_noise(document: dict[str, Any]) -> None:
+    assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for name in document["components"]["schemas"])
+
+
+async def test_the_documented_examples_are_taken(document: dict[str, Any], client: AsyncClient) -> None:
+    body = document["paths"]["/auth/signup"]["post"]["requestBody"]["content"]["application/json"]
+    example = body["example"]
+
+    assert (await client.post("/auth/signup", json=example)).status_code == 201
+    assert example["password"] == PASSWORD
+
+
+async def test_the_page_and_all_it_needs_come_from_here(client: AsyncClient) -> None:
+    page = await client.get("/docs")
+
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "//" not in page.text.replace("<!doctype", "")
+    assert "<script>" not in page.text
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        response = await client.get(path)
+        assert (response.status_code, bool(response.content)) == (200, True), path
+
+
+async def test_the_document_is_what_the_command_line_prints(app: Litestar, document: dict[str, Any]) -> None:
+    assert app.openapi_schema.to_schema() == document

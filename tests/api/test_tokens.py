@@ -1,0 +1,167 @@
+"""Access tokens: which ones open a route, and that all others get one and the same answer."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+from httpx import AsyncClient
+from uuid_utils.compat import uuid7
+
+from tests.api.conftest import Fired
+from tests.api.people import Person, assert_problem
+from tests.conftest import SECRET
+
+ROUTES = [
+    ("GET", "/posts"),
+    ("POST", "/posts"),
+    ("GET", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
+    ("PATCH", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
+    ("DELETE", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
+    ("POST", "/auth/logout"),
+]
+
+
+def claims_of(person: Person) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(person.tokens["access_token"], SECRET, algorithms=["HS256"])
+    return claims
+
+
+def signed(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256") -> str:
+    return jwt.encode(claims, secret, algorithm=algorithm)
+
+
+async def get_posts(client: AsyncClient, authorization: str) -> int:
+    response = await client.get("/posts", headers={"authorization": authorization})
+    if response.status_code != 200:
+        assert_problem(response, 401)
+    return response.status_code
+
+
+async def test_a_token_names_its_user_and_session_and_when_it_ends(ada: Person) -> None:
+    claims = claims_of(ada)
+
+    assert {"sub", "exp", "iat", "jti", "sid"} <= set(claims)
+    assert claims["exp"] - claims["iat"] == ada.tokens["expires_in"]
+
+
+async def test_no_two_tokens_are_the_same(client: AsyncClient, ada: Person, bob: Person) -> None:
+    assert claims_of(ada)["jti"] != claims_of(bob)["jti"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+async def test_the_schemes_name_has_no_case(client: AsyncClient, ada: Person, scheme: str) -> None:
+    assert await get_posts(client, f"{scheme} {ada.tokens['access_token']}") == 200
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_without_a_token_no_route_opens(client: AsyncClient, fired: Fired, method: str, path: str) -> None:
+    response = await client.request(method, path)
+
+    assert_problem(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert fired.take() == []
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Bearer x", "Bearer a.b.c", "Bearer é.ü.x"])
+async def test_what_is_no_token_opens_nothing(client: AsyncClient, authorization: str) -> None:
+    response = await client.get("/posts", headers=[(b"authorization", authorization.encode())])
+
+    assert_problem(response, 401)
+
+
+@pytest.mark.parametrize("scheme", ["Basic ", "Token ", "", "Bearer, "])
+async def test_a_good_token_under_another_scheme_opens_nothing(client: AsyncClient, ada: Person, scheme: str) -> None:
+    assert await get_posts(client, f"{scheme}{ada.tokens['access_token']}") == 401
+
+
+async def test_the_same_claims_signed_here_do_open(client: AsyncClient, ada: Person) -> None:
+    assert await get_posts(client, f"Bearer {signed(claims_of(ada))}") == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exp": 0},
+        {"exp": int(datetime.now(UTC).timestamp()) - 1},
+        {"exp": "soon"},
+        {"exp": 10**30},
+        {"iat": 10**11},
+        {"iat": "now"},
+        {"sub": "ada"},
+        {"sub": ""},
+        {"sub": str(uuid7())},
+        {"sid": "x"},
+        {"sid": str(uuid7())},
+        {"sid": None},
+        {"nbf": 10**11},
+    ],
+    ids=str,
+)
+async def test_a_well_signed_token_with_a_wrong_claim_opens_nothing(
+    client: AsyncClient, ada: Person, change: dict[str, Any]
+) -> None:
+    token = signed(claims_of(ada) | change) if change.get("sub") != "" else signed({**claims_of(ada), "sub": ""})
+
+    assert await get_posts(client, f"Bearer {token}") == 401
+
+
+@pytest.mark.parametrize("claim", ["sub", "exp", "iat", "jti", "sid"])
+async def test_a_well_signed_token_that_lacks_a_claim_opens_nothing(
+    client: AsyncClient, ada: Person, claim: str
+) -> None:
+    claims = claims_of(ada)
+    del claims[claim]
+
+    assert await get_posts(client, f"Bearer {signed(claims)}") == 401
+
+
+async def test_a_token_signed_with_another_key_opens_nothing(client: AsyncClient, ada: Person) -> None:
+    token = signed(claims_of(ada), "another secret that is just as long as the first")
+
+    assert await get_posts(client, f"Bearer {token}") == 401
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+async def test_a_token_of_another_algorithm_opens_nothing(client: AsyncClient, ada: Person, algorithm: str) -> None:
+    token = signed(claims_of(ada), SECRET + "x" * 64, algorithm)
+
+    assert await get_posts(client, f"Bearer {token}") == 401
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "RS256"])
+async def test_an_unsigned_token_opens_nothing(client: AsyncClient, ada: Person, algorithm: str) -> None:
+    def encode(part: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+    header, claims = encode({"alg": algorithm, "typ": "JWT"}), encode(claims_of(ada))
+
+    for signature in ("", "x", ada.tokens["access_token"].rpartition(".")[2]):
+        assert await get_posts(client, f"Bearer {header}.{claims}.{signature}") == 401
+
+
+async def test_a_tampered_payload_opens_nothing(client: AsyncClient, ada: Person, bob: Person) -> None:
+    header, _, signature = ada.tokens["access_token"].split(".")
+    payload = bob.tokens["access_token"].split(".")[1]
+
+    assert await get_posts(client, f"Bearer {header}.{payload}.{signature}") == 401
+
+
+async def test_a_session_opens_only_its_own_users_posts(client: AsyncClient, ada: Person, bob: Person) -> None:
+    token = signed(claims_of(ada) | {"sub": claims_of(bob)["sub"], "jti": str(uuid4())})
+
+    assert await get_posts(client, f"Bearer {token}") == 401
+
+
+async def test_every_refused_token_gets_the_same_answer(client: AsyncClient, ada: Person) -> None:
+    expired, foreign = signed(claims_of(ada) | {"exp": 0}), signed(claims_of(ada), "another secret of 32 characters!")
+
+    answers = [
+        (await client.get("/posts", headers={"authorization": authorization})).content
+        for authorization in ("", "Basic x", "Bearer x", f"Bearer {expired}", f"Bearer {foreign}")
+    ]
+
+    assert len(set(answers)) == 1
