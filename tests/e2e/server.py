@@ -1,0 +1,145 @@
+"""The service as a process of its own, started as an operator would."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment without settings of the service but these."""
+    bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    return bare | {"PYTHONPATH": str(ROOT), "ARGON2_MEMORY_KIB": "8", "ARGON2_ITERATIONS": "1"} | settings
+
+
+def run(*command: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line of the checkout's tools to its end, in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=cwd,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+class Server:
+    """A started server; its folder is where it keeps its data."""
+
+    def __init__(self, folder: Path, port: int, workers: int, settings: dict[str, str]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `stop`
+        if workers == 1:
+            command = ["litestar", "--app-dir", str(ROOT), "run", "--port", str(port)]
+        else:
+            command = ["uvicorn", "app.application:create_app", "--factory", "--port", str(port)]
+            command += ["--workers", str(workers)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=environment(**settings),
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait_until_ready(self) -> Self:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.output()
+            try:
+                if _http.get(f"{self.url}/health/ready").status_code == 200:
+                    return self
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise AssertionError(self.output())
+
+    def output(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
+
+    def kill(self) -> None:
+        """End the process, and the workers it started, without warning."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+        self.log.close()
+
+
+@contextmanager
+def serving(
+    folder: Path, *, port: int | None = None, workers: int = 1, settings: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """Start the service in a folder, and yield it when it is ready."""
+    server = Server(folder, port or free_port(), workers, settings or {})
+    try:
+        yield server.wait_until_ready()
+    finally:
+        server.stop()
+
+
+# Without keep-alive each request is a connection of its own, which any worker may take.
+_http = httpx.Client(verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))  # noqa: S501
+
+
+class Client:
+    """Someone with an account on a started server."""
+
+    def __init__(self, url: str, email: str, tokens: dict[str, str]) -> None:
+        self.url = url
+        self.email = email
+        self.tokens = tokens
+
+    @classmethod
+    def sign_up(cls, url: str, email: str, password: str = "correct horse battery") -> Self:
+        response = _http.post(f"{url}/auth/signup", json={"email": email, "password": password})
+        assert response.status_code == 201, response.text
+        return cls(url, email, response.json())
+
+    def request(self, method: str, path: str, **options: object) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.tokens['access_token']}", "content-type": "application/json"}
+        return _http.request(method, f"{self.url}{path}", headers=headers, **options)  # type: ignore[arg-type]
+
+    def add(self, text: str) -> str:
+        response = self.request("POST", "/posts", json={"text": text})
+        assert response.status_code == 201, response.text
+        post_id: str = response.json()["postID"]
+        return post_id
+
+    def list(self) -> list[dict[str, str]]:
+        response = self.request("GET", "/posts")
+        assert response.status_code == 200, response.text
+        posts: list[dict[str, str]] = response.json()
+        return posts
