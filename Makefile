@@ -14,7 +14,7 @@ run: $(SET_UP)-app ## Serve on http://127.0.0.1:8000, on SQLite unless .env says
 	@$(BIN)/litestar run --port $(PORT)
 
 test: $(SET_UP)-test ## Run the tests; those that need a server say so when they skip
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(ARGS)
 
 check: $(SET_UP)-dev ## Lint, check types and import rules
 	$(BIN)/ruff format --check .

@@ -1,0 +1,58 @@
+FROM python:3.12-slim AS base
+# The file system may be read-only, so nothing is cached beside the code.
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PATH=/opt/venv/bin:$PATH
+WORKDIR /srv/postline
+
+
+FROM base AS build
+# Wheels only: a pin that would need a compiler fails here instead of asking for one.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ONLY_BINARY=:all: \
+    PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/venv
+COPY requirements/app.txt requirements/
+RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/app.txt
+
+
+FROM build AS test-build
+COPY requirements/test.txt requirements/
+RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/test.txt
+
+
+FROM base AS runtime
+# The first id that a Linux machine gives out, so that folders mounted from one are usually writable.
+RUN groupadd --gid 1000 postline \
+    && useradd --uid 1000 --gid postline --no-create-home --home-dir /data postline \
+    && install --directory --owner postline --group postline /data
+ENV DATA_DIR=/data
+COPY --from=build /opt/venv /opt/venv
+COPY alembic.ini ./
+COPY migrations migrations/
+COPY events events/
+COPY models models/
+COPY app app/
+COPY controllers controllers/
+USER 1000:1000
+
+
+# What is tested is what is shipped, plus the tests.
+FROM runtime AS test
+USER 0:0
+# pytest, coverage and hypothesis keep their records in the folder they run in.
+RUN chown postline:postline .
+USER 1000:1000
+COPY --from=test-build /opt/venv /opt/venv
+COPY pyproject.toml .env.example ./
+COPY tests tests/
+CMD ["pytest"]
+
+
+FROM runtime AS app
+EXPOSE 8000
+# A proxy from the environment must not answer for the service.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", \
+    "from urllib.request import ProxyHandler as P, build_opener as b; b(P({})).open('http://127.0.0.1:8000/health/live', timeout=2)"]
+CMD ["litestar", "run", "--host", "0.0.0.0", "--port", "8000"]
