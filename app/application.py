@@ -4,30 +4,37 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from litestar import Litestar
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
+from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
 from app import __version__
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
+from app.hosts import AllowedHostsMiddleware
+from app.limits import Limit
 from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
-from app.refresh_tokens import RefreshTokens
 from app.repositories import ReadRepository
 from app.requests import JSONRequest
-from app.security import JWTAccessTokens, create_jwt_auth
+from app.response_headers import add_response_headers
+from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
 from app.services.accounts import AccountService
 from app.services.posts import PostService
-from app.settings import ConfigurationError, Settings, load_settings, resolve_jwt_secret
+from app.services.sessions import SessionService
+from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
 from app.startup import StartupChecks, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
+from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
 from controllers.auth import AuthController
 from controllers.docs import create_openapi_config, openapi_document, swagger_assets, swagger_start
 from controllers.health import HealthController
+from controllers.me import MeController
 from controllers.posts import PostController
 from events.bus import EventBus
 from events.emitter import TolerantEventEmitter
@@ -54,13 +61,13 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         except ConfigurationError as error:
             raise SystemExit(f"postline: {error}") from None
 
-    secret = resolve_jwt_secret(settings)
+    keyring = resolve_keyring(settings)
     database = Database(settings.database, pool_size=settings.database_pool_size)
     reads = ReadRepository(database)
     bus = EventBus()
     units = SqlUnits(database, bus)
     timelines = _create_timelines(database, reads, bus)
-    jwt_auth = create_jwt_auth(secret, timedelta(seconds=settings.access_token_seconds), timelines)
+    jwt_auth = create_jwt_auth(keyring, timedelta(seconds=settings.access_token_seconds), timelines)
     passwords = Argon2Passwords(
         memory_kib=settings.argon2_memory_kib,
         iterations=settings.argon2_iterations,
@@ -68,18 +75,16 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         threads=settings.password_threads,
         queue_limit=settings.password_queue_limit,
     )
+    tokens = SessionTokens(keyring, JWTAccessTokens(jwt_auth), timedelta(seconds=settings.session_seconds))
+    accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits))
+    sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits))
     posts = PostService(units, reads)
-    accounts = AccountService(
-        units,
-        reads,
-        passwords,
-        JWTAccessTokens(jwt_auth),
-        RefreshTokens(secret, timedelta(seconds=settings.session_seconds)),
-    )
+    principals = PrincipalFinder(jwt_auth, timelines)
 
     app = Litestar(
         route_handlers=[
             AuthController,
+            MeController,
             PostController,
             HealthController,
             openapi_document,
@@ -90,14 +95,18 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
+            "principals": Provide(lambda: principals, sync_to_thread=False),
+            "sessions": Provide(lambda: sessions, sync_to_thread=False),
         },
-        state=State({"bus": bus, "database": database}),
-        middleware=[jwt_auth.middleware],
+        state=State({"auth_limit": Limit("auth", settings.auth_rate_limit), "bus": bus, "database": database}),
+        middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
+        before_send=[add_response_headers],
+        cors_config=_cors(settings),
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
         response_cache_config=create_response_cache_config(settings.cache_seconds),
         stores={"response_cache": BoundedStore(settings.cache_max_bytes)},
-        plugins=[PydanticPlugin(), create_problem_plugin(), StartupChecks(database)],
+        plugins=[PydanticPlugin(), create_problem_plugin(), StartupChecks(database, settings.trusted_proxies)],
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
@@ -118,3 +127,19 @@ def _create_timelines(database: Database, reads: ReadRepository, bus: EventBus) 
     bus.subscribe(PostEvent, timelines.on_post_event)
     bus.subscribe(SessionsChanged, timelines.on_sessions_changed)
     return timelines
+
+
+def _allowed_hosts(settings: Settings) -> list[DefineMiddleware]:
+    hosts = settings.allowed_hosts
+    return [DefineMiddleware(AllowedHostsMiddleware, patterns=hosts)] if hosts else []
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_allowed_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_allowed_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
+        expose_headers=["ETag", "Link", "Location", "Cache-Status", "Retry-After", "RateLimit", "Idempotency-Replayed"],
+    )

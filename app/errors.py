@@ -42,6 +42,13 @@ class Unauthenticated(DomainError):
     title = "Authentication required"
 
 
+class WrongPassword(DomainError):
+    """The password that confirms a change of the account is not the user's."""
+
+    status = 403
+    title = "Password is wrong"
+
+
 class NotFound(DomainError):
     """The object does not exist, or not for this user."""
 
@@ -68,6 +75,13 @@ class UnsupportedMediaType(DomainError):
 
     status = 415
     title = "Unsupported media type"
+
+
+class TooManyRequests(DomainError):
+    """A limit is used up until `Retry-After` seconds have passed."""
+
+    status = 429
+    title = "Too many requests"
 
 
 class Overloaded(DomainError):

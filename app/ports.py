@@ -1,12 +1,13 @@
 """What the use cases ask of the outside: interfaces that infrastructure fills in."""
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.types import Event
-from models import Post, PostRead, Session, User, UserRead
+from models import Post, PostRead, Session, SessionRead, User, UserRead
 
 
 class Page(NamedTuple):
@@ -26,9 +27,12 @@ class Users(Protocol):
     async def add(self, user: User) -> None:
         """Insert the user; raise `EmailTaken` when another has the address."""
 
-    async def get(self, user_id: UUID) -> User:
-        """Return the user; raise `Unauthenticated` when they are gone."""
+    async def lock(self, user_id: UUID) -> User:
+        """Return the user, locked until the transaction ends; raise `Unauthenticated` when they are gone."""
         ...
+
+    async def delete(self, user: User) -> None:
+        """Remove the user and all they own."""
 
     async def advance_timeline(self, user_id: UUID) -> int:
         """Lock the user's row, raise the timeline's version by one, and return it.
@@ -66,6 +70,9 @@ class Sessions(Protocol):
     async def end(self, user_id: UUID, session_id: UUID) -> bool:
         """Remove the user's session; return whether there was one."""
         ...
+
+    async def end_all(self, user_id: UUID, *, but: UUID | None = None) -> None:
+        """Remove the user's sessions, all of them or all but one."""
 
 
 class UnitOfWork(Protocol):
@@ -118,6 +125,14 @@ class Reads(Protocol):
         """Return the owner's post; raise `NotFound` when there is none, or it is someone else's."""
         ...
 
+    def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostRead]:
+        """Yield the owner's posts, oldest first, reading a few at a time."""
+        ...
+
+    async def sessions(self, user_id: UUID, at: datetime) -> list[SessionRead]:
+        """Return the user's sessions that are alive at that time, newest first."""
+        ...
+
     async def user(self, user_id: UUID) -> UserRead:
         """Return the user; raise `Unauthenticated` when they are gone."""
         ...
@@ -125,6 +140,20 @@ class Reads(Protocol):
     async def password_hash(self, email: str) -> tuple[UUID, str] | None:
         """Return the id and password hash of the user with this address, if there is one."""
         ...
+
+    async def password_hash_of(self, user_id: UUID) -> str:
+        """Return the user's password hash; raise `Unauthenticated` when they are gone."""
+        ...
+
+
+class FailureLimit(Protocol):
+    """Makes those wait who failed too often."""
+
+    async def check(self, key: str) -> None:
+        """Raise `TooManyRequests` when the key failed too often of late."""
+
+    async def count(self, key: str) -> None:
+        """Count a failure of the key."""
 
 
 class Passwords(Protocol):

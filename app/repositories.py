@@ -1,5 +1,6 @@
 """Every query, always scoped to an owner. `app.ports` says what each method promises."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from app.database import Database
 from app.errors import EmailTaken, NotFound, Unauthenticated
 from app.ports import Page
 from app.timeline import TimelineState
-from models import Post, PostRead, Session, User, UserRead
+from models import Post, PostRead, Session, SessionRead, User, UserRead
 from models.columns import now
 
 
@@ -32,12 +33,16 @@ class UserRepository:
         except IntegrityError:
             raise EmailTaken from None
 
-    async def get(self, user_id: UUID) -> User:
-        """See `Users.get`."""
-        user = await self._session.get(User, user_id)
+    async def lock(self, user_id: UUID) -> User:
+        """See `Users.lock`."""
+        user = await self._session.get(User, user_id, with_for_update=True)
         if user is None:
             raise Unauthenticated
         return user
+
+    async def delete(self, user: User) -> None:
+        """See `Users.delete`."""
+        await self._session.delete(user)
 
     async def advance_timeline(self, user_id: UUID) -> int:
         """See `Users.advance_timeline`."""
@@ -102,6 +107,13 @@ class SessionRepository:
         result: CursorResult[Any] = await (await self._session.connection()).execute(statement)
         return result.rowcount > 0
 
+    async def end_all(self, user_id: UUID, *, but: UUID | None = None) -> None:
+        """See `Sessions.end_all`."""
+        statement = delete(Session).where(col(Session.user_id) == user_id)
+        if but is not None:
+            statement = statement.where(col(Session.id) != but)
+        await (await self._session.connection()).execute(statement)
+
 
 class ReadRepository:
     """The port `Reads`, and what `app.timeline` asks of the database: one statement for each question."""
@@ -145,6 +157,41 @@ class ReadRepository:
             raise _no_post(post_id)
         return _post_read(row)
 
+    async def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostRead]:
+        """See `Reads.posts_oldest_first`."""
+        after = 0
+        while True:
+            statement = (
+                select(col(Post.position), *_POST_COLUMNS)
+                .where(col(Post.user_id) == owner_id, col(Post.position) > after)
+                .order_by(col(Post.position))
+                .limit(_POSTS_AT_A_TIME)
+            )
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(statement)).all()
+            for row in rows:
+                yield _post_read(row)
+            if len(rows) < _POSTS_AT_A_TIME:
+                return
+            after = rows[-1].position
+
+    async def sessions(self, user_id: UUID, at: datetime) -> list[SessionRead]:
+        """See `Reads.sessions`."""
+        statement = (
+            select(
+                col(Session.id),
+                col(Session.user_agent),
+                col(Session.created_at),
+                col(Session.last_used_at),
+                col(Session.expires_at),
+            )
+            .where(col(Session.user_id) == user_id, col(Session.expires_at) > at)
+            .order_by(col(Session.id).desc())
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [SessionRead.model_validate(row) for row in rows]
+
     async def user(self, user_id: UUID) -> UserRead:
         """See `Reads.user`."""
         post_count = select(func.count()).where(col(Post.user_id) == user_id).scalar_subquery()
@@ -163,6 +210,14 @@ class ReadRepository:
         async with self._database.reading() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else (row.id, row.password_hash)
+
+    async def password_hash_of(self, user_id: UUID) -> str:
+        """See `Reads.password_hash_of`."""
+        async with self._database.reading() as connection:
+            found: str | None = await connection.scalar(select(col(User.password_hash)).where(col(User.id) == user_id))
+        if found is None:
+            raise Unauthenticated
+        return found
 
     async def timeline_state(self, user_id: UUID) -> TimelineState | None:
         """Return the user's timeline version and sessions, or `None` when the user is gone."""
@@ -191,6 +246,9 @@ class ReadRepository:
             version: int | None = await connection.scalar(statement)
         return version
 
+
+# At 1 MiB each, 16 MiB at most are held for one reader.
+_POSTS_AT_A_TIME = 16
 
 _POST_COLUMNS: tuple[Any, ...] = (
     col(Post.id).label("postID"),

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
+import jwt
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
@@ -12,14 +13,20 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.middleware.authentication import AuthenticationResult
 from litestar.security.jwt import JWTAuth, JWTAuthenticationMiddleware, Token
 
+from app.keyring import Keyring, key_id
 from app.timeline import Timelines
 
 
 @dataclass
 class AccessToken(Token):
-    """An access token: besides the registered claims (RFC 7519) it names its session."""
+    """An access token: besides the registered claims (RFC 7519) it names its session, and in its header its key."""
 
     sid: str = ""
+
+    def encode(self, secret: str, algorithm: str) -> str:
+        """Return the signed token."""
+        claims = {"sub": self.sub, "sid": self.sid, "jti": self.jti, "iat": self.iat, "exp": self.exp}
+        return jwt.encode(claims, secret, algorithm, headers={"kid": key_id(secret)})
 
 
 @dataclass(slots=True)
@@ -49,6 +56,30 @@ class BearerMiddleware(JWTAuthenticationMiddleware):
         return await self.authenticate_token(token.strip(), connection)
 
 
+class PrincipalFinder:
+    """Tells whom an `Authorization` header speaks for, on routes that are open without one."""
+
+    def __init__(self, auth: JWTAuth[Principal, AccessToken], timelines: Timelines) -> None:
+        self._auth = auth
+        self._timelines = timelines
+
+    async def find(self, authorization: str | None) -> Principal | None:
+        """Return the principal, or `None` where the header is missing or opens nothing."""
+        scheme, _, encoded = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        try:
+            token = self._auth.token_cls.decode(
+                encoded.strip(),
+                self._auth.token_secret,
+                self._auth.algorithm,
+                require_claims=self._auth.require_claims,
+            )
+        except NotAuthorizedException:
+            return None
+        return await _principal_of(cast("AccessToken", token), self._timelines)
+
+
 class JWTAccessTokens:
     """The port `AccessTokens`."""
 
@@ -61,20 +92,21 @@ class JWTAccessTokens:
         return self._auth.create_token(str(user_id), token_unique_jwt_id=str(uuid4()), sid=str(session_id))
 
 
-def create_jwt_auth(secret: str, lifetime: timedelta, timelines: Timelines) -> JWTAuth[Principal, AccessToken]:
+def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines) -> JWTAuth[Principal, AccessToken]:
     """Return the backend that guards every route without `exclude_from_auth`."""
 
+    @dataclass
+    class KeyedToken(AccessToken):
+        @classmethod
+        def decode_payload(cls, encoded_token: str, secret: str, *args: Any, **options: Any) -> Any:  # noqa: ARG003
+            return super().decode_payload(encoded_token, keyring.secret_of(encoded_token), *args, **options)
+
     async def retrieve_principal(token: AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-        try:
-            user_id, session_id = UUID(token.sub), UUID(token.sid)
-        except ValueError:
-            return None
-        version = await timelines.version(user_id, session_id)
-        return None if version is None else Principal(user_id, session_id, version)
+        return await _principal_of(token, timelines)
 
     return JWTAuth[Principal, AccessToken](
-        token_secret=secret,
-        token_cls=AccessToken,
+        token_secret=keyring.current,
+        token_cls=KeyedToken,
         default_token_expiration=lifetime,
         retrieve_user_handler=retrieve_principal,
         authentication_middleware_class=BearerMiddleware,
@@ -82,3 +114,12 @@ def create_jwt_auth(secret: str, lifetime: timedelta, timelines: Timelines) -> J
         # HEAD and the like must not get around the guard; only a preflight request carries no token.
         exclude_http_methods=["OPTIONS"],
     )
+
+
+async def _principal_of(token: AccessToken, timelines: Timelines) -> Principal | None:
+    try:
+        user_id, session_id = UUID(token.sub), UUID(token.sid)
+    except ValueError:
+        return None
+    version = await timelines.version(user_id, session_id)
+    return None if version is None else Principal(user_id, session_id, version)

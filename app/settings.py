@@ -4,12 +4,15 @@ import os
 import secrets
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
+from limits import parse_many
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.keyring import Keyring
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
 _MINIMUM_SECRET_BYTES = 32
@@ -28,6 +31,10 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+Words = Annotated[tuple[str, ...], NoDecode]
+"""Several words, with commas between them."""
+
+
 class Settings(BaseSettings):
     """The service's settings; `.env.example` lists each with its default."""
 
@@ -44,6 +51,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
 
     jwt_secret: SecretStr | None = None
+    jwt_previous_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     access_token_seconds: int = Field(default=900, ge=1)
     session_seconds: int = Field(default=30 * 86_400, ge=60)
 
@@ -53,6 +61,12 @@ class Settings(BaseSettings):
     password_threads: int = Field(default=2, ge=1, le=64)
     password_queue_limit: int = Field(default=64, ge=0)
 
+    auth_rate_limit: str = "100/minute"
+    failure_limits: str = "5/minute;10/15minute;20/hour"
+    trusted_proxies: Words = ()
+    allowed_hosts: Words = ()
+    cors_allowed_origins: Words = ()
+
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     cache_seconds: int = Field(default=300, ge=1, le=300)
 
@@ -61,6 +75,20 @@ class Settings(BaseSettings):
     def _is_supported_database(cls, value: str | None) -> str | None:
         if value is not None:
             _with_async_driver(value)
+        return value
+
+    @field_validator("jwt_previous_secrets", "trusted_proxies", "allowed_hosts", "cors_allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("auth_rate_limit", "failure_limits")
+    @classmethod
+    def _is_limit(cls, value: str) -> str:
+        try:
+            parse_many(value)
+        except ValueError:
+            raise ValueError("is no limit, such as 5/minute or 5/minute;20/hour") from None
         return value
 
     @model_validator(mode="after")
@@ -106,14 +134,17 @@ def load_settings() -> Settings:
         ) from None
 
 
-def resolve_jwt_secret(settings: Settings) -> str:
-    """Return `JWT_SECRET`, or the secret that is generated once and kept in the data folder.
+def resolve_keyring(settings: Settings) -> Keyring:
+    """Return the secrets, of which `JWT_SECRET` signs, or else one that is generated once and kept with the data.
 
     Raises:
         ConfigurationError: The data folder can't be written.
     """
-    if settings.jwt_secret is not None:
-        return settings.jwt_secret.get_secret_value()
+    secret = _kept_secret(settings) if settings.jwt_secret is None else settings.jwt_secret.get_secret_value()
+    return Keyring(secret, tuple(previous.get_secret_value() for previous in settings.jwt_previous_secrets))
+
+
+def _kept_secret(settings: Settings) -> str:
     path = settings.data_dir / "jwt_secret"
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)

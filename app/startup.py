@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -27,8 +28,9 @@ _DATABASE_ANSWER_SECONDS = 15
 class StartupChecks(CLIPlugin):
     """Checks what `litestar run` is about to rely on, and prints where the service can be found."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, trusted_proxies: tuple[str, ...]) -> None:
         self._database = database
+        self._trusted_proxies = trusted_proxies
 
     @contextmanager
     def server_lifespan(self, app: Litestar) -> Iterator[None]:  # noqa: ARG002
@@ -37,6 +39,8 @@ class StartupChecks(CLIPlugin):
         Raises:
             SystemExit: Something is missing; the message is one line for the operator.
         """
+        # Uvicorn reads it. Its own default would let every local client name any address as its own.
+        os.environ["FORWARDED_ALLOW_IPS"] = ",".join(self._trusted_proxies)
         _check(self._database, click.get_current_context().params)
         yield
 

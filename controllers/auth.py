@@ -1,24 +1,47 @@
-"""`/auth`: in and out."""
+"""`/auth`: in and out, and the sessions in between."""
 
-from litestar import Controller, Request, post
-from litestar.datastructures import State
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, delete, get, post
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.handlers import BaseRouteHandler
+from litestar.params import HeaderParameter, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from app.security import AuthenticatedRequest
+from app.limits import client_key
+from app.security import AuthenticatedRequest, PrincipalFinder
 from app.services.accounts import AccountService
+from app.services.sessions import SessionService
 from controllers.documentation import BEARER, problems
-from models import LogIn, RefreshRequest, SignUp, TokenPair
+from models import LogIn, RefreshRequest, SessionRead, SignUp, TokenPair
 
 _PUBLIC = {"exclude_from_auth": True}
 
+SessionID = Annotated[UUID, PathParameter(description="The session's `id`.")]
+UserAgent = Annotated[str, HeaderParameter(name="User-Agent", description="What the session will be recognised by.")]
+Authorization = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Authorization",
+        description="A live session of the same person, if there is one: others' failed attempts don't delay it.",
+    ),
+]
+
+
+async def limit_by_address(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+    """Count the request to its client's address, and refuse it when it is one too many."""
+    host = connection.client.host if connection.client else None
+    await connection.app.state.auth_limit.hit(client_key(host))
+
 
 class AuthController(Controller):
-    """Sign-up, log-in, and what keeps or ends the session they open."""
+    """Sign-up, log-in, and what keeps, shows or ends the sessions they open."""
 
     path = "/auth"
     tags = ["Authentication"]
+    guards = [limit_by_address]
 
     @post(
         "/signup",
@@ -26,13 +49,13 @@ class AuthController(Controller):
         summary="Make an account",
         description="Makes an account and opens its first session.",
         opt=_PUBLIC,
-        responses=problems(400, 409, 413, 415, 503),
+        responses=problems(400, 409, 413, 415, 429, 503),
     )
     async def sign_up(
-        self, data: JSONBody[SignUp], request: Request[None, None, State], accounts: NamedDependency[AccountService]
+        self, data: JSONBody[SignUp], accounts: NamedDependency[AccountService], user_agent: UserAgent = ""
     ) -> TokenPair:
         """Answer `POST /auth/signup`."""
-        return await accounts.sign_up(data, _user_agent(request))
+        return await accounts.sign_up(data, user_agent)
 
     @post(
         "/login",
@@ -41,13 +64,19 @@ class AuthController(Controller):
         description="Opens a session. An unknown address and a wrong password get the same answer, in the same time.",
         opt=_PUBLIC,
         status_code=HTTP_200_OK,
-        responses=problems(400, 401, 413, 415, 503, on_401="The address is unknown or the password wrong."),
+        responses=problems(400, 401, 413, 415, 429, 503, on_401="The address is unknown or the password wrong."),
     )
     async def log_in(
-        self, data: JSONBody[LogIn], request: Request[None, None, State], accounts: NamedDependency[AccountService]
+        self,
+        data: JSONBody[LogIn],
+        sessions: NamedDependency[SessionService],
+        principals: NamedDependency[PrincipalFinder],
+        user_agent: UserAgent = "",
+        authorization: Authorization = None,
     ) -> TokenPair:
         """Answer `POST /auth/login`."""
-        return await accounts.log_in(data, _user_agent(request))
+        known = await principals.find(authorization)
+        return await sessions.log_in(data, user_agent, known.user_id if known else None)
 
     @post(
         "/refresh",
@@ -57,17 +86,20 @@ class AuthController(Controller):
         opt=_PUBLIC,
         status_code=HTTP_200_OK,
         responses=problems(
-            400, 401, 413, 415, 503, on_401="The refresh token is unknown, expired or used, or its session has ended."
+            400,
+            401,
+            413,
+            415,
+            429,
+            503,
+            on_401="The refresh token is unknown, expired or used, or its session has ended.",
         ),
     )
     async def refresh(
-        self,
-        data: JSONBody[RefreshRequest],
-        request: Request[None, None, State],
-        accounts: NamedDependency[AccountService],
+        self, data: JSONBody[RefreshRequest], sessions: NamedDependency[SessionService], user_agent: UserAgent = ""
     ) -> TokenPair:
         """Answer `POST /auth/refresh`."""
-        return await accounts.refresh(data.refresh_token, _user_agent(request))
+        return await sessions.refresh(data.refresh_token, user_agent)
 
     @post(
         "/logout",
@@ -76,12 +108,48 @@ class AuthController(Controller):
         description="Ends the session of the token that the request carries.",
         security=BEARER,
         status_code=HTTP_204_NO_CONTENT,
-        responses=problems(401, 503),
+        responses=problems(401, 429, 503),
     )
-    async def log_out(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> None:
+    async def log_out(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:
         """Answer `POST /auth/logout`."""
-        await accounts.log_out(request.user.user_id, request.user.session_id)
+        await sessions.end(request.user.user_id, request.user.session_id)
 
+    @get(
+        "/sessions",
+        operation_id="listSessions",
+        summary="List live sessions",
+        description="Lists the sessions that have neither ended nor expired, newest first.",
+        security=BEARER,
+        responses=problems(401, 429, 503),
+    )
+    async def list_sessions(
+        self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]
+    ) -> list[SessionRead]:
+        """Answer `GET /auth/sessions`."""
+        return await sessions.live(request.user.user_id, request.user.session_id)
 
-def _user_agent(request: Request[None, None, State]) -> str:
-    return request.headers.get("user-agent", "")
+    @delete(
+        "/sessions/{id:uuid}",
+        operation_id="endSession",
+        summary="End a session",
+        description="Ends one session. Its tokens are refused from the very next request on, everywhere.",
+        security=BEARER,
+        responses=problems(401, 404, 429, 503),
+    )
+    async def end_session(
+        self, id: SessionID, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]
+    ) -> None:
+        """Answer `DELETE /auth/sessions/{id}`."""
+        await sessions.end(request.user.user_id, id)
+
+    @delete(
+        "/sessions",
+        operation_id="endAllSessions",
+        summary="End all sessions",
+        description="Ends every session, the asking one included.",
+        security=BEARER,
+        responses=problems(401, 429, 503),
+    )
+    async def end_all_sessions(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:
+        """Answer `DELETE /auth/sessions`."""
+        await sessions.end_all(request.user.user_id)

@@ -67,7 +67,7 @@ def _tidy_responses(operation: dict[str, Any]) -> None:
                 media["example"] = example_problem(int(status), response["description"])
             elif media["schema"].get("type") == "array":
                 media["example"] = [EXAMPLES[_schema_name(media["schema"]["items"])]]
-            else:
+            elif "$ref" in media["schema"]:
                 media["example"] = EXAMPLES[_schema_name(media["schema"])]
 
 

@@ -109,6 +109,7 @@ def create_openapi_config(version: str) -> ContractConfig:
         use_handler_docstrings=False,
         tags=[
             Tag(name="Authentication", description="In and out."),
+            Tag(name="Account", description="One person's account."),
             Tag(name="Posts", description="One person's posts."),
             Tag(name="Health", description="For those who watch the service."),
         ],

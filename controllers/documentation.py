@@ -12,11 +12,13 @@ BEARER = [{"bearer": list[str]()}]
 _PROBLEMS = {
     400: ("Invalid request", "The request is malformed or has invalid fields."),
     401: ("Authentication required", "The token is missing, malformed, expired, or its session has ended."),
+    403: ("Password is wrong", "The password that confirms the request is wrong."),
     404: ("Not found", "There is no such object, or it is someone else's."),
     409: ("Email is taken", "The address belongs to another account."),
     412: ("Precondition failed", "`If-Match` does not name the current version."),
     413: ("Request Entity Too Large", "The body is larger than 1,048,576 bytes."),
     415: ("Unsupported media type", "The body is not declared as JSON."),
+    429: ("Too many requests", "A limit is used up; try again after `Retry-After` seconds."),
     503: ("Service Unavailable", "The service can't answer now; try again after `Retry-After` seconds."),
 }
 
@@ -26,6 +28,8 @@ _CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
 EXAMPLES: dict[str, Any] = {
     "Health": {"status": "ok"},
     "LogIn": _CREDENTIALS,
+    "PasswordChange": {"current_password": "correct horse battery", "new_password": "another horse battery"},
+    "PasswordConfirmation": {"password": "correct horse battery"},
     "PostCreate": {"text": "Hello, timeline! 👋"},
     "PostCreated": {"postID": _POST_ID},
     "PostRead": {
@@ -37,12 +41,26 @@ EXAMPLES: dict[str, Any] = {
     },
     "PostUpdate": {"text": "Hello again, timeline!"},
     "RefreshRequest": {"refresh_token": "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7v-5BQaj9gR8"},
+    "SessionRead": {
+        "id": "01a20544-8e89-740b-ba0e-523ec97aa0ff",
+        "user_agent": "Mozilla/5.0",
+        "created_at": "2026-01-02T03:04:05.678901Z",
+        "last_used_at": "2026-01-02T03:04:05.678901Z",
+        "expires_at": "2026-02-01T03:04:05.678901Z",
+        "is_current": True,
+    },
     "SignUp": _CREDENTIALS,
     "TokenPair": {
         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.yJOCZ3eB6U3GXnNOMSx",
         "token_type": "bearer",
         "expires_in": 900,
         "refresh_token": "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7v-5BQaj9gR8",
+    },
+    "UserRead": {
+        "user_id": "01a20544-8e83-7706-bb25-d8126e32ef52",
+        "email": "ada@example.com",
+        "created_at": "2026-01-02T03:04:05.678901Z",
+        "post_count": 1,
     },
 }
 """An example of each body, by the name of its schema."""

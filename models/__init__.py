@@ -2,11 +2,13 @@
 
 from models.event import StoredEvent
 from models.post import Post, PostCreate, PostCreated, PostRead, PostUpdate
-from models.session import RefreshRequest, Session, TokenPair
-from models.user import LogIn, SignUp, User, UserRead
+from models.session import RefreshRequest, Session, SessionRead, TokenPair
+from models.user import LogIn, PasswordChange, PasswordConfirmation, SignUp, User, UserRead
 
 __all__ = [
     "LogIn",
+    "PasswordChange",
+    "PasswordConfirmation",
     "Post",
     "PostCreate",
     "PostCreated",
@@ -14,6 +16,7 @@ __all__ = [
     "PostUpdate",
     "RefreshRequest",
     "Session",
+    "SessionRead",
     "SignUp",
     "StoredEvent",
     "TokenPair",

@@ -12,7 +12,7 @@ from models.columns import UTCDateTime, UUIDBytes, now
 
 
 class SessionBase(SQLModel):
-    """What a person recognises a session by."""
+    """What a person recognises a session by. `last_used_at` is when its tokens were last drawn."""
 
     user_agent: str = Field(default="", max_length=255, sa_type=String(255))
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
@@ -32,7 +32,13 @@ class Session(SessionBase, table=True):
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, sa_type=UUIDBytes)
     generation: int = 1
     refresh_token_hash: str = Field(sa_type=String(64))
-    refreshed_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+
+
+class SessionRead(SessionBase):
+    """A session as its user sees it."""
+
+    id: UUID
+    is_current: bool = Field(default=False, description="Whether it is the session that asks.")
 
 
 class RefreshRequest(SQLModel):

@@ -77,6 +77,27 @@ class LogIn(UserBase):
     )
 
 
+class PasswordChange(SQLModel):
+    """The body that replaces a password."""
+
+    model_config = {"extra": "forbid"}
+
+    current_password: StorableText = Field(min_length=1, max_length=128)
+    new_password: NewPassword = Field(
+        min_length=8,
+        max_length=128,
+        description="8 to 128 characters, without further rules; the most common passwords are refused.",
+    )
+
+
+class PasswordConfirmation(SQLModel):
+    """The body that confirms what can't be undone."""
+
+    model_config = {"extra": "forbid"}
+
+    password: StorableText = Field(min_length=1, max_length=128)
+
+
 class UserRead(UserBase):
     """A user as they see themselves."""
 

@@ -66,6 +66,8 @@ def settings_for(url: URL, data_dir: Path) -> Settings:
         jwt_secret=SecretStr(SECRET),
         argon2_memory_kib=8,
         argon2_iterations=1,
+        auth_rate_limit="100000/minute",
+        failure_limits="100000/minute",
     )
 
 

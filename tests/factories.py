@@ -66,7 +66,6 @@ class SessionFactory(ModelFactory[Session]):
     generation = 1
     created_at = Use(recently)
     last_used_at = Use(recently)
-    refreshed_at = Use(recently)
     expires_at = Use(lambda: recently() + timedelta(days=1))
     refresh_token_hash = "0" * 64
 

@@ -57,7 +57,6 @@ def upgrade() -> None:
         sa.Column("last_used_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("refreshed_at", UTCDateTime(), nullable=False),
         sa.Column("refresh_token_hash", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sessions_user_id_users", ondelete="CASCADE"),

@@ -9,7 +9,7 @@ from httpx import AsyncClient
 from litestar import Litestar
 
 from app.application import create_app
-from app.services import accounts
+from app.services import sessions
 from app.settings import Settings
 from tests.api.conftest import Fired, serve
 from tests.api.people import PASSWORD, Person, assert_problem
@@ -179,7 +179,7 @@ async def test_a_refresh_answers_with_new_tokens_of_the_same_session(client: Asy
 async def test_using_a_dead_refresh_token_ends_its_session(
     client: AsyncClient, browser: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "_CONCURRENT_REFRESH", timedelta(seconds=-1))
+    monkeypatch.setattr(sessions, "_CONCURRENT_REFRESH", timedelta(seconds=-1))
     renewed = await refresh(client, browser.tokens["refresh_token"])
     assert renewed is not None
     assert (await renewed.get("/posts")).status_code == 200

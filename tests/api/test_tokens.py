@@ -1,6 +1,7 @@
 """Access tokens: which ones open a route, and that all others get one and the same answer."""
 
 import base64
+import hmac
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +10,13 @@ from uuid import uuid4
 import jwt
 import pytest
 from httpx import AsyncClient
+from pydantic import SecretStr
 from uuid_utils.compat import uuid7
 
-from tests.api.conftest import Fired
+from app.application import create_app
+from app.keyring import key_id
+from app.settings import Settings
+from tests.api.conftest import Fired, serve
 from tests.api.people import Person, assert_problem
 from tests.conftest import SECRET
 
@@ -22,6 +27,13 @@ ROUTES = [
     ("PATCH", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
     ("DELETE", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
     ("POST", "/auth/logout"),
+    ("GET", "/auth/sessions"),
+    ("DELETE", "/auth/sessions"),
+    ("DELETE", "/auth/sessions/01a20544-8f6d-7250-9b81-05646f62c3bb"),
+    ("GET", "/me"),
+    ("PUT", "/me/password"),
+    ("GET", "/me/export"),
+    ("DELETE", "/me"),
 ]
 
 
@@ -31,7 +43,7 @@ def claims_of(person: Person) -> dict[str, Any]:
 
 
 def signed(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256") -> str:
-    return jwt.encode(claims, secret, algorithm=algorithm)
+    return jwt.encode(claims, secret, algorithm=algorithm, headers={"kid": key_id(SECRET)})
 
 
 async def get_posts(client: AsyncClient, authorization: str) -> int:
@@ -137,7 +149,7 @@ async def test_an_unsigned_token_opens_nothing(client: AsyncClient, ada: Person,
     def encode(part: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
-    header, claims = encode({"alg": algorithm, "typ": "JWT"}), encode(claims_of(ada))
+    header, claims = encode({"alg": algorithm, "typ": "JWT", "kid": key_id(SECRET)}), encode(claims_of(ada))
 
     for signature in ("", "x", ada.tokens["access_token"].rpartition(".")[2]):
         assert await get_posts(client, f"Bearer {header}.{claims}.{signature}") == 401
@@ -165,3 +177,33 @@ async def test_every_refused_token_gets_the_same_answer(client: AsyncClient, ada
     ]
 
     assert len(set(answers)) == 1
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"kid": "other"}, {"kid": key_id("other")}, {"kid": ["a"]}, {"kid": 7}], ids=str
+)
+async def test_a_token_of_no_known_key_opens_nothing(client: AsyncClient, ada: Person, header: dict[str, Any]) -> None:
+    def encode(part: dict[str, Any]) -> bytes:
+        return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
+
+    body = encode({"alg": "HS256", "typ": "JWT"} | header) + b"." + encode(claims_of(ada))
+    signature = base64.urlsafe_b64encode(hmac.digest(SECRET.encode(), body, "sha256")).rstrip(b"=")
+
+    assert await get_posts(client, f"Bearer {body.decode()}.{signature.decode()}") == 401
+
+
+async def test_a_secret_can_be_replaced_without_logging_anyone_out(settings: Settings) -> None:
+    async with serve(create_app(settings)) as client:
+        ada = await Person.sign_up(client, "ada@example.com")
+
+    new = SecretStr("a new secret that is long enough for all")
+    rotated = settings.model_copy(update={"jwt_secret": new, "jwt_previous_secrets": (SecretStr(SECRET),)})
+    async with serve(create_app(rotated)) as client:
+        assert (await Person(client, "", ada.tokens).get("/posts")).status_code == 200
+        renewed = await client.post("/auth/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+        assert renewed.status_code == 200
+
+    finished = settings.model_copy(update={"jwt_secret": new})
+    async with serve(create_app(finished)) as client:
+        assert (await Person(client, "", renewed.json()).get("/posts")).status_code == 200
+        assert_problem(await Person(client, "", ada.tokens).get("/posts"), 401)

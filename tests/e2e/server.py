@@ -31,7 +31,16 @@ def free_port() -> int:
 def environment(**settings: str) -> dict[str, str]:
     """Return this process's environment without settings of the service but these."""
     bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    return bare | {"PYTHONPATH": str(ROOT), "ARGON2_MEMORY_KIB": "8", "ARGON2_ITERATIONS": "1"} | settings
+    return (
+        bare
+        | {
+            "PYTHONPATH": str(ROOT),
+            "ARGON2_MEMORY_KIB": "8",
+            "ARGON2_ITERATIONS": "1",
+            "AUTH_RATE_LIMIT": "10000/minute",
+        }
+        | settings
+    )
 
 
 def run(*command: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.settings import ConfigurationError, Settings, load_settings, resolve_jwt_secret
+from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_URL = "mysql+asyncmy://root:123456789@localhost:5444/backend?charset=utf8mb4"
@@ -55,6 +55,7 @@ def test_settings_come_from_the_env_file_too() -> None:
         ("DATABASE_URL", "mysql+pymysql://u:hunter2@h/d", "DATABASE_URL: names a database that is not supported"),
         ("DATABASE_URL", "hunter2", "DATABASE_URL: is no database URL"),
         ("CACHE_SECONDS", "301", "CACHE_SECONDS: Input should be less than or equal to 300"),
+        ("AUTH_RATE_LIMIT", "often", "AUTH_RATE_LIMIT: is no limit"),
         ("ACCESS_TOKEN_SECONDS", "soon", "ACCESS_TOKEN_SECONDS: Input should be a valid integer"),
     ],
 )
@@ -84,27 +85,27 @@ def test_production_takes_a_strong_secret(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", "8f1d0c7be24a96553b7e08d1f2c4a6b9")
 
-    assert resolve_jwt_secret(load_settings()) == "8f1d0c7be24a96553b7e08d1f2c4a6b9"
+    assert resolve_keyring(load_settings()).current == "8f1d0c7be24a96553b7e08d1f2c4a6b9"
 
 
 def test_elsewhere_a_secret_is_generated_once_and_kept_for_the_owner_only() -> None:
     settings = load_settings()
 
-    secret = resolve_jwt_secret(settings)
+    secret = resolve_keyring(settings).current
 
     assert len(secret) >= 64
-    assert resolve_jwt_secret(settings) == secret
+    assert resolve_keyring(settings).current == secret
     assert stat.S_IMODE(Path("data/jwt_secret").stat().st_mode) == 0o600
     assert [path.name for path in Path("data").iterdir()] == ["jwt_secret"]
 
 
 def test_processes_that_start_at_once_agree_on_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
-    secret = resolve_jwt_secret(settings)
+    secret = resolve_keyring(settings).current
     # The other process looked before the file was there, and links its own draft after.
     monkeypatch.setattr(Path, "exists", lambda self: self.name != "jwt_secret")
 
-    assert resolve_jwt_secret(settings) == secret
+    assert resolve_keyring(settings).current == secret
 
 
 def test_an_unusable_data_folder_is_one_line() -> None:
@@ -112,7 +113,7 @@ def test_an_unusable_data_folder_is_one_line() -> None:
     settings = Settings(data_dir=Path("occupied"))
 
     with pytest.raises(ConfigurationError, match="the data folder occupied can't be used"):
-        resolve_jwt_secret(settings)
+        resolve_keyring(settings)
 
 
 def test_a_secret_is_not_shown_when_settings_are_printed() -> None:
@@ -124,4 +125,15 @@ def test_the_example_lists_each_setting_with_its_default() -> None:
     listed = {name: value for name, value in lines if not name.startswith("MYSQL_")}
     defaults = Settings().model_dump()
 
-    assert listed == {name.upper(): "" if value is None else str(value) for name, value in defaults.items()}
+    assert listed == {name.upper(): "" if value in (None, ()) else str(value) for name, value in defaults.items()}
+
+
+def test_words_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com, *.example.org,")
+    monkeypatch.setenv("JWT_PREVIOUS_SECRETS", "one,two")
+    monkeypatch.setenv("JWT_SECRET", "three")
+
+    settings = load_settings()
+
+    assert settings.allowed_hosts == ("api.example.com", "*.example.org")
+    assert resolve_keyring(settings).secrets == ("three", "one", "two")

@@ -1,0 +1,26 @@
+"""Which names the service answers to."""
+
+from fnmatch import fnmatchcase
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import InvalidRequest
+
+
+class AllowedHostsMiddleware:
+    """Refuses requests that name another host (RFC 9110, section 7.4), whatever the port.
+
+    Litestar's own compares the port too, and does not answer with a problem document.
+    """
+
+    def __init__(self, app: ASGIApp, patterns: tuple[str, ...]) -> None:
+        self._app = app
+        self._patterns = patterns
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        name = next((value for header, value in scope["headers"] if header == b"host"), b"").decode("latin-1").lower()
+        host = name.rsplit(":", 1)[0] if name.rpartition(":")[2].isdigit() else name
+        if not any(fnmatchcase(host, pattern) for pattern in self._patterns):
+            raise InvalidRequest("The service does not answer to this host's name.")
+        await self._app(scope, receive, send)

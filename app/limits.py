@@ -1,0 +1,66 @@
+"""Limits on how often something may be tried, by fixed windows."""
+
+import time
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+
+from limits import RateLimitItem, parse_many
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from app.errors import TooManyRequests
+
+_IPV6_CUSTOMER_PREFIX = 64
+
+
+class Limit:
+    """How often each key may do one thing, such as `"5/minute;20/hour"`: windows of growing length, all of which hold.
+
+    The counts are this process's own.
+    """
+
+    def __init__(self, name: str, windows: str) -> None:
+        self._name = name
+        self._windows = parse_many(windows)
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    async def hit(self, key: str) -> None:
+        """Count one use, and raise `TooManyRequests` when it is one too many."""
+        for window in self._windows:
+            if not await self._limiter.hit(window, self._name, key):
+                raise await self._refusal(window, key)
+
+    async def check(self, key: str) -> None:
+        """See `FailureLimit.check`."""
+        for window in self._windows:
+            if not await self._limiter.test(window, self._name, key):
+                raise await self._refusal(window, key)
+
+    async def count(self, key: str) -> None:
+        """See `FailureLimit.count`."""
+        for window in self._windows:
+            await self._limiter.hit(window, self._name, key)
+
+    async def _refusal(self, window: RateLimitItem, key: str) -> TooManyRequests:
+        stats = await self._limiter.get_window_stats(window, self._name, key)
+        seconds = max(1, ceil(stats.reset_time - time.time()))
+        return TooManyRequests(
+            f"Try again in {seconds} seconds.",
+            headers={
+                "Retry-After": str(seconds),
+                # draft-ietf-httpapi-ratelimit-headers
+                "RateLimit-Policy": f'"{self._name}";q={window.amount};w={window.get_expiry()}',
+                "RateLimit": f'"{self._name}";r=0;t={seconds}',
+            },
+        )
+
+
+def client_key(host: str | None) -> str:
+    """Return what a client's address is limited under: itself, or the /64 that one IPv6 customer has to choose from."""
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return host or "unknown"
+    if isinstance(address, IPv6Address):
+        return f"{int(address) >> (128 - _IPV6_CUSTOMER_PREFIX):x}"
+    return str(address)

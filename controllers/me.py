@@ -1,0 +1,106 @@
+"""`/me`: one person's account."""
+
+from collections.abc import AsyncIterator
+
+from litestar import Controller, delete, get, put
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import JSONBody
+from litestar.response import Stream
+from litestar.serialization import encode_json
+from litestar.status_codes import HTTP_204_NO_CONTENT
+
+from app.security import AuthenticatedRequest
+from app.services.accounts import AccountService
+from controllers.documentation import BEARER, EXAMPLES, problems
+from models import PasswordChange, PasswordConfirmation, PostRead, UserRead
+
+NDJSON = "application/x-ndjson"
+
+_EXPORTED = {
+    200: ResponseSpec(
+        str,
+        description="The account, then every post, oldest first: each a JSON value on a line of its own.",
+        media_type=NDJSON,
+        generate_examples=False,
+        examples=[
+            Example(value="".join(encode_json(EXAMPLES[name]).decode() + "\n" for name in ("UserRead", "PostRead")))
+        ],
+    )
+}
+
+
+class MeController(Controller):
+    """Shows, changes, exports and erases the account of the person who asks."""
+
+    path = "/me"
+    tags = ["Account"]
+    security = BEARER
+
+    @get(
+        operation_id="readMe",
+        summary="Read the account",
+        description="Reads the account, with the number of its posts.",
+        responses=problems(401, 503),
+    )
+    async def read(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> UserRead:
+        """Answer `GET /me`."""
+        return await accounts.read(request.user.user_id)
+
+    @put(
+        "/password",
+        operation_id="changePassword",
+        summary="Change the password",
+        description="Replaces the password, and ends every session but the asking one.",
+        status_code=HTTP_204_NO_CONTENT,
+        responses=problems(400, 401, 403, 413, 415, 429, 503),
+    )
+    async def change_password(
+        self,
+        data: JSONBody[PasswordChange],
+        request: AuthenticatedRequest,
+        accounts: NamedDependency[AccountService],
+    ) -> None:
+        """Answer `PUT /me/password`."""
+        await accounts.change_password(request.user.user_id, request.user.session_id, data)
+
+    @get(
+        "/export",
+        operation_id="exportMe",
+        summary="Export everything",
+        description="Streams one JSON value a line: first the account, then every post, oldest first.",
+        media_type=NDJSON,
+        responses=_EXPORTED | problems(401, 503),
+    )
+    async def export(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> Stream:
+        """Answer `GET /me/export`."""
+        entries = accounts.export(request.user.user_id)
+        # Read before the status is sent, so that what can fail still has an answer.
+        user = await anext(entries)
+        return Stream(
+            _lines(user, entries),
+            media_type=NDJSON,
+            headers={"Content-Disposition": 'attachment; filename="postline.ndjson"'},
+        )
+
+    @delete(
+        operation_id="eraseMe",
+        summary="Erase the account",
+        description="Removes the account and all it owns, for good. The address can sign up again.",
+        responses=problems(400, 401, 403, 413, 415, 429, 503),
+    )
+    async def erase(
+        self,
+        data: JSONBody[PasswordConfirmation],
+        request: AuthenticatedRequest,
+        accounts: NamedDependency[AccountService],
+    ) -> None:
+        """Answer `DELETE /me`."""
+        await accounts.erase(request.user.user_id, request.user.session_id, data.password)
+
+
+async def _lines(user: UserRead | PostRead, posts: AsyncIterator[UserRead | PostRead]) -> AsyncIterator[bytes]:
+    yield user.model_dump_json().encode() + b"\n"
+    async for post in posts:
+        yield post.model_dump_json().encode() + b"\n"
