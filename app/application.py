@@ -8,6 +8,7 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
+from litestar.logging import LoggingConfig
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
@@ -19,6 +20,7 @@ from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
 from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
+from app.pruning import Pruner
 from app.repositories import ReadRepository
 from app.requests import JSONRequest
 from app.response_headers import add_response_headers
@@ -79,6 +81,11 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
     accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits))
     sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits))
     posts = PostService(units, reads)
+    pruner = Pruner(
+        database,
+        event_retention=timedelta(days=settings.event_retention_days),
+        interval=timedelta(seconds=settings.prune_seconds),
+    )
     principals = PrincipalFinder(jwt_auth, timelines)
 
     app = Litestar(
@@ -101,6 +108,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit), "bus": bus, "database": database}),
         middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
         before_send=[add_response_headers],
+        logging_config=LoggingConfig(loggers={"alembic": {"level": "WARNING"}, "asyncmy": {"level": "ERROR"}}),
         cors_config=_cors(settings),
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
@@ -110,7 +118,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
-        lifespan=[lambda _: serving(database, passwords)],
+        lifespan=[lambda _: serving(database, passwords, pruner)],
     )
 
     async def emit(event: PostEvent) -> None:

@@ -77,6 +77,13 @@ class UnsupportedMediaType(DomainError):
     title = "Unsupported media type"
 
 
+class IdempotencyKeyReused(DomainError):
+    """The `Idempotency-Key` was used before, with another body."""
+
+    status = 422
+    title = "Idempotency key is reused"
+
+
 class TooManyRequests(DomainError):
     """A limit is used up until `Retry-After` seconds have passed."""
 

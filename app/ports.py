@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.types import Event
-from models import Post, PostRead, Session, SessionRead, User, UserRead
+from models import IdempotencyKey, Post, PostRead, Session, SessionRead, User, UserRead
 
 
 class Page(NamedTuple):
@@ -75,6 +75,17 @@ class Sessions(Protocol):
         """Remove the user's sessions, all of them or all but one."""
 
 
+class IdempotencyKeys(Protocol):
+    """Idempotency keys, within one transaction."""
+
+    async def get(self, user_id: UUID, key: str) -> IdempotencyKey | None:
+        """Return what the user's key was used for, unless that is too long ago."""
+        ...
+
+    async def put(self, used: IdempotencyKey) -> None:
+        """Keep what the key was used for, in place of an older use."""
+
+
 class UnitOfWork(Protocol):
     """One transaction, and the events of what it changed."""
 
@@ -91,6 +102,11 @@ class UnitOfWork(Protocol):
     @property
     def sessions(self) -> Sessions:
         """The sessions, in this transaction."""
+        ...
+
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        """The idempotency keys, in this transaction."""
         ...
 
     def record(self, event: Event) -> None:

@@ -15,7 +15,7 @@ from app.database import Database
 from app.errors import EmailTaken, NotFound, Unauthenticated
 from app.ports import Page
 from app.timeline import TimelineState
-from models import Post, PostRead, Session, SessionRead, User, UserRead
+from models import IdempotencyKey, Post, PostRead, Session, SessionRead, User, UserRead
 from models.columns import now
 
 
@@ -113,6 +113,26 @@ class SessionRepository:
         if but is not None:
             statement = statement.where(col(Session.id) != but)
         await (await self._session.connection()).execute(statement)
+
+
+class IdempotencyKeyRepository:
+    """The port `IdempotencyKeys`."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, user_id: UUID, key: str) -> IdempotencyKey | None:
+        """See `IdempotencyKeys.get`."""
+        statement = select_entity(IdempotencyKey).where(
+            col(IdempotencyKey.user_id) == user_id,
+            col(IdempotencyKey.key) == key,
+            col(IdempotencyKey.created_at) > now() - IdempotencyKey.lifetime,
+        )
+        return (await self._session.exec(statement)).one_or_none()
+
+    async def put(self, used: IdempotencyKey) -> None:
+        """See `IdempotencyKeys.put`."""
+        await self._session.merge(used)
 
 
 class ReadRepository:

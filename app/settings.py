@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     password_threads: int = Field(default=2, ge=1, le=64)
     password_queue_limit: int = Field(default=64, ge=0)
 
+    event_retention_days: int = Field(default=30, ge=1, le=36_500)
+    prune_seconds: int = Field(default=300, ge=1)
+
     auth_rate_limit: str = "100/minute"
     failure_limits: str = "5/minute;10/15minute;20/hour"
     trusted_proxies: Words = ()

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from app import schema
 from app.database import Database
 from app.passwords import Argon2Passwords
+from app.pruning import Pruner
 from app.settings import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def _check(database: Database, options: Mapping[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def serving(database: Database, passwords: Argon2Passwords) -> AsyncIterator[None]:
+async def serving(database: Database, passwords: Argon2Passwords, pruner: Pruner) -> AsyncIterator[None]:
     """Hold what the process needs while it serves. A SQLite database is migrated first, and held alone.
 
     Raises:
@@ -76,9 +77,12 @@ async def serving(database: Database, passwords: Argon2Passwords) -> AsyncIterat
         if database.is_sqlite:
             held.enter_context(sole_user_of(database))
             await schema.upgrade(database)
+        pruning = asyncio.create_task(pruner.run())
         try:
             yield
         finally:
+            pruning.cancel()
+            await asyncio.wait({pruning})
             await database.close()
 
 

@@ -18,6 +18,7 @@ _PROBLEMS = {
     412: ("Precondition failed", "`If-Match` does not name the current version."),
     413: ("Request Entity Too Large", "The body is larger than 1,048,576 bytes."),
     415: ("Unsupported media type", "The body is not declared as JSON."),
+    422: ("Idempotency key is reused", "The `Idempotency-Key` was used before, with another body."),
     429: ("Too many requests", "A limit is used up; try again after `Retry-After` seconds."),
     503: ("Service Unavailable", "The service can't answer now; try again after `Retry-After` seconds."),
 }

@@ -23,6 +23,16 @@ Cursor = Annotated[
     int | None,
     QueryParameter(ge=1, le=_LARGEST_POSITION, description="Where the next page begins: taken from a `Link`."),
 ]
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=254,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Repeat a request with the same key, within 24 hours, and it adds no second post.",
+    ),
+]
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description='Act only on this version of the post, such as `"3"`.')
 ]
@@ -43,16 +53,26 @@ class PostController(Controller):
     @post(
         operation_id="createPost",
         summary="Add a post",
-        description="Adds a post. When the answer arrives, the post is committed.",
-        responses=problems(400, 401, 413, 415, 503),
-        response_headers=[header("Location", "The post's address.")],
+        description="Adds a post. When the answer arrives, it is committed. With a key, a repetition is harmless.",
+        responses=problems(400, 401, 413, 415, 422, 503),
+        response_headers=[
+            header("Location", "The post's address."),
+            header("Idempotency-Replayed", "`true` where the answer is that of an earlier request with the same key."),
+        ],
     )
     async def create_post(
-        self, data: JSONBody[PostCreate], request: AuthenticatedRequest, posts: NamedDependency[PostService]
+        self,
+        data: JSONBody[PostCreate],
+        request: AuthenticatedRequest,
+        posts: NamedDependency[PostService],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response[PostCreated]:
         """Answer `POST /posts`."""
-        post_id = await posts.create(request.user.user_id, data)
-        return Response(PostCreated(postID=post_id), headers={"Location": f"/posts/{post_id}"})
+        added = await posts.create(request.user.user_id, data, idempotency_key)
+        headers = {"Location": f"/posts/{added.post_id}"}
+        if added.is_replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(PostCreated(postID=added.post_id), headers=headers)
 
     @get(
         operation_id="listPosts",

@@ -1,11 +1,13 @@
 """SQLModel classes: each family is table and validation schema in one."""
 
 from models.event import StoredEvent
+from models.idempotency import IdempotencyKey
 from models.post import Post, PostCreate, PostCreated, PostRead, PostUpdate
 from models.session import RefreshRequest, Session, SessionRead, TokenPair
 from models.user import LogIn, PasswordChange, PasswordConfirmation, SignUp, User, UserRead
 
 __all__ = [
+    "IdempotencyKey",
     "LogIn",
     "PasswordChange",
     "PasswordConfirmation",

@@ -19,7 +19,7 @@ class StoredEvent(SQLModel, table=True):
     version: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     type: str = Field(sa_type=String(32))
     payload: bytes = Field(sa_type=LargeBinary)
-    occurred_at: datetime = Field(sa_type=UTCDateTime)
+    occurred_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
     @classmethod
     def of(cls, event: events.PostEvent) -> "StoredEvent":

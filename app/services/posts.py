@@ -1,10 +1,18 @@
 """What a person does with their posts."""
 
+from typing import NamedTuple
 from uuid import UUID
 
-from app.errors import PreconditionFailed
+from app.errors import IdempotencyKeyReused, PreconditionFailed
 from app.ports import Page, Reads, Units
-from models import Post, PostCreate, PostRead, PostUpdate
+from models import IdempotencyKey, Post, PostCreate, PostRead, PostUpdate
+
+
+class AddedPost(NamedTuple):
+    """A post that is committed, by this request or by an earlier one that it repeats."""
+
+    post_id: UUID
+    is_replayed: bool
 
 
 class PostService:
@@ -14,15 +22,28 @@ class PostService:
         self._units = units
         self._reads = reads
 
-    async def create(self, owner_id: UUID, draft: PostCreate) -> UUID:
-        """Add a post and return its id, once it is committed."""
+    async def create(self, owner_id: UUID, draft: PostCreate, idempotency_key: str | None = None) -> AddedPost:
+        """Add a post, once it is committed; or return the one that the owner's key was used for before.
+
+        Raises:
+            IdempotencyKeyReused: The key was used within the last 24 hours, for another text.
+        """
         async with self._units() as unit:
+            # Under the owner's lock, so that of two requests with one key the second finds what the first did.
             version = await unit.users.advance_timeline(owner_id)
+            if idempotency_key is not None:
+                earlier = await unit.idempotency_keys.get(owner_id, idempotency_key)
+                if earlier is not None:
+                    if not earlier.is_of(draft):
+                        raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
+                    return AddedPost(earlier.post_id, is_replayed=True)
             post, created = Post.write(owner_id, draft, version)
             unit.posts.add(post)
             unit.record(created)
+            if idempotency_key is not None:
+                await unit.idempotency_keys.put(IdempotencyKey.of(owner_id, idempotency_key, draft, post.id))
             await unit.commit()
-        return post.id
+        return AddedPost(post.id, is_replayed=False)
 
     async def page(self, owner_id: UUID, *, limit: int | None = None, cursor: int | None = None) -> Page:
         """Return the owner's posts, newest first: all of them, or `limit` of those after `cursor`."""

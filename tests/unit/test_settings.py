@@ -137,3 +137,15 @@ def test_words_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert settings.allowed_hosts == ("api.example.com", "*.example.org")
     assert resolve_keyring(settings).secrets == ("three", "one", "two")
+
+
+def test_compose_hands_every_setting_on() -> None:
+    handed_on = set(re.findall(r"^  ([A-Z0-9_]+):", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE))
+    set_by_compose_or_the_image = {
+        "DATA_DIR",
+        "DEVELOPMENT_DATABASE_URL",
+        "TESTING_DATABASE_URL",
+        "PRODUCTION_DATABASE_URL",
+    }
+
+    assert {name.upper() for name in Settings.model_fields} - set_by_compose_or_the_image <= handed_on

@@ -1,0 +1,78 @@
+"""Removes what has outlived its use, in small batches, on one process at a time."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, delete, inspect, select, text, tuple_
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel, col
+
+from app.database import Database
+from models import IdempotencyKey, Session, StoredEvent
+from models.columns import now
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 500
+
+
+class Pruner:
+    """Removes expired sessions, used-up idempotency keys, and events older than the history that is kept."""
+
+    def __init__(self, database: Database, *, event_retention: timedelta, interval: timedelta) -> None:
+        self._database = database
+        self._interval = interval
+        self._rules: dict[type[SQLModel], Callable[[], ColumnElement[bool]]] = {
+            Session: lambda: col(Session.expires_at) < now(),
+            IdempotencyKey: lambda: col(IdempotencyKey.created_at) < now() - IdempotencyKey.lifetime,
+            StoredEvent: lambda: col(StoredEvent.occurred_at) < now() - event_retention,
+        }
+
+    async def run(self) -> None:
+        """Prune again and again, until cancelled; a database that is away is tried again the next time."""
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            try:
+                await self.prune()
+            except (DBAPIError, OSError, TimeoutError) as error:
+                logger.warning("pruning failed and will be tried again: %s", type(error).__name__)
+
+    async def prune(self) -> int:
+        """Remove what is due, and return how many rows that were; none where another process is at it."""
+        removed = 0
+        async with self._sole_pruner() as is_mine:
+            if is_mine:
+                for model, is_due in self._rules.items():
+                    removed += await self._remove(model, is_due())
+        return removed
+
+    async def _remove(self, model: type[SQLModel], is_due: ColumnElement[bool]) -> int:
+        keys = inspect(model).primary_key
+        due = select(*keys).where(is_due).limit(_BATCH)
+        removed = 0
+        while True:
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(due)).all()
+            if not rows:
+                return removed
+            async with self._database.writer.begin() as connection:
+                await connection.execute(delete(model).where(tuple_(*keys).in_([tuple(row) for row in rows])))
+            removed += len(rows)
+
+    @asynccontextmanager
+    async def _sole_pruner(self) -> AsyncIterator[bool]:
+        if self._database.is_sqlite:
+            # Nobody else has the file.
+            yield True
+            return
+        lock = {"name": f"postline-prune:{self._database.url.database}"[:64]}
+        async with self._database.reading() as connection:
+            is_mine = await connection.scalar(text("SELECT GET_LOCK(:name, 0)"), lock)
+            try:
+                yield bool(is_mine)
+            finally:
+                if is_mine:
+                    await connection.execute(text("DO RELEASE_LOCK(:name)"), lock)
