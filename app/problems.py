@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
+from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from msgspec import Struct
@@ -122,5 +123,8 @@ def _field_errors(entries: Iterable[Any]) -> Iterable[dict[str, str]]:
         field = entry.get("key", "data")
         if field == "data":
             yield {"field": "body", "message": "A JSON object is required"}
-        else:
-            yield {"field": field, "message": entry["message"].removeprefix("Value error, ")}
+            continue
+        if entry.get("source") == ParamType.HEADER:
+            # Python's name of the parameter, turned back into the header's.
+            field = field.replace("_", "-").title()
+        yield {"field": field, "message": entry["message"].removeprefix("Value error, ")}

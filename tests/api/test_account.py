@@ -1,0 +1,133 @@
+"""The account: shown, given another password, taken along and erased."""
+
+import json
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+from litestar import Litestar
+from sqlalchemy import func, select
+
+from models import IdempotencyKey, Post, Session, StoredEvent, User
+from tests.api.conftest import Fired
+from tests.api.people import PASSWORD, Person, assert_problem
+from tests.factories import TEXTS
+
+NEW_PASSWORD = "another horse battery"
+
+
+async def log_in(client: AsyncClient, email: str, password: str) -> int:
+    return (await client.post("/auth/login", json={"email": email, "password": password})).status_code
+
+
+async def test_a_person_sees_their_account(ada: Person, fired: Fired) -> None:
+    await ada.add("one")
+    await ada.add("two")
+    fired.take()
+
+    response = await ada.get("/me")
+
+    assert response.status_code == 200
+    me = response.json()
+    assert set(me) == {"user_id", "email", "created_at", "post_count"}
+    assert (me["email"], me["post_count"]) == ("ada@example.com", 2)
+    assert me["created_at"].endswith("Z")
+    assert fired.take() == []
+
+
+async def test_a_new_password_takes_the_old_ones_place_and_ends_the_other_sessions(
+    client: AsyncClient, ada: Person, bob: Person, fired: Fired
+) -> None:
+    login = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
+    other = Person(client, ada.email, login.json())
+    await other.get("/posts")
+
+    response = await ada.request(
+        "PUT", "/me/password", json={"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    )
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert (await ada.get("/posts")).status_code == 200
+    assert_problem(await other.get("/posts"), 401)
+    assert await log_in(client, ada.email, PASSWORD) == 401
+    assert await log_in(client, ada.email, NEW_PASSWORD) == 200
+    assert await log_in(client, bob.email, PASSWORD) == 200
+    assert fired.take() == []
+
+
+async def test_a_wrong_current_password_changes_nothing(client: AsyncClient, ada: Person) -> None:
+    response = await ada.request(
+        "PUT", "/me/password", json={"current_password": "incorrect horse", "new_password": NEW_PASSWORD}
+    )
+
+    assert_problem(response, 403)
+    assert await log_in(client, ada.email, PASSWORD) == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["current_password", "new_password"]),
+        ({"current_password": PASSWORD, "new_password": "short"}, ["new_password"]),
+        ({"current_password": PASSWORD, "new_password": "password1"}, ["new_password"]),
+        ({"current_password": PASSWORD, "new_password": "k" * 129}, ["new_password"]),
+    ],
+)
+async def test_an_invalid_new_password_names_its_fields(ada: Person, body: dict[str, Any], fields: list[str]) -> None:
+    assert_problem(await ada.request("PUT", "/me/password", json=body), 400, *fields)
+
+
+async def test_an_export_is_the_account_and_then_every_post_oldest_first(ada: Person, bob: Person) -> None:
+    for text in TEXTS * 6:
+        await ada.add(text)
+    await bob.add("someone else's")
+
+    response = await ada.get("/me/export")
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert "attachment" in response.headers["content-disposition"]
+    account, *posts = [json.loads(line) for line in response.content.splitlines()]
+    assert account == (await ada.get("/me")).json()
+    assert posts == (await ada.get("/posts")).json()[::-1]
+    assert response.content.endswith(b"\n")
+
+
+async def test_the_export_of_an_empty_account_is_one_line(ada: Person) -> None:
+    response = await ada.get("/me/export")
+
+    assert len(response.content.splitlines()) == 1
+
+
+async def test_an_erased_account_takes_everything_along_and_the_address_can_sign_up_again(
+    app: Litestar, client: AsyncClient, ada: Person, bob: Person
+) -> None:
+    await ada.request("POST", "/posts", json={"text": "hello"}, headers={"idempotency-key": "k"})
+    await bob.add("bob stays")
+
+    response = await ada.request("DELETE", "/me", json={"password": PASSWORD})
+
+    assert (response.status_code, response.content) == (204, b"")
+    for method, path in (("GET", "/posts"), ("GET", "/me"), ("GET", "/auth/sessions")):
+        assert_problem(await ada.request(method, path), 401)
+    assert_problem(await client.post("/auth/refresh", json={"refresh_token": ada.tokens["refresh_token"]}), 401)
+    assert await log_in(client, ada.email, PASSWORD) == 401
+    counts = {}
+    for model in (User, Session, Post, StoredEvent, IdempotencyKey):
+        async with app.state.database.reading() as connection:
+            counts[model.__name__] = (await connection.execute(select(func.count()).select_from(model))).scalar_one()
+    assert counts == {"User": 1, "Session": 1, "Post": 1, "StoredEvent": 1, "IdempotencyKey": 0}
+
+    again = await Person.sign_up(client, ada.email)
+    assert await again.texts() == []
+    assert_problem(await ada.get("/posts"), 401)
+    assert await bob.texts() == ["bob stays"]
+
+
+async def test_a_wrong_password_erases_nothing(ada: Person) -> None:
+    await ada.add("hello")
+
+    assert_problem(await ada.request("DELETE", "/me", json={"password": "incorrect horse"}), 403)
+    assert_problem(await ada.request("DELETE", "/me", json={}), 400, "password")
+    assert_problem(await ada.request("DELETE", "/me"), 400, "body")
+    assert await ada.texts() == ["hello"]

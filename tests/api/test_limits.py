@@ -1,0 +1,114 @@
+"""Guessing is slow."""
+
+import pytest
+from httpx import AsyncClient, Response
+from litestar import Litestar
+
+from app.application import create_app
+from app.limits import client_key
+from app.settings import Settings
+from tests.api.people import PASSWORD, Person, assert_problem
+
+
+@pytest.fixture
+def app(settings: Settings) -> Litestar:
+    return create_app(settings.model_copy(update={"auth_rate_limit": "20/minute", "failure_limits": "3/minute;6/hour"}))
+
+
+def assert_limited(response: Response, name: str, policy: str) -> None:
+    assert_problem(response, 429)
+    seconds = int(response.headers["retry-after"])
+    assert 1 <= seconds <= 3600
+    assert response.headers["ratelimit-policy"] == f'"{name}";{policy}'
+    assert response.headers["ratelimit"] == f'"{name}";r=0;t={seconds}'
+
+
+async def fail_to_log_in(client: AsyncClient, email: str) -> Response:
+    return await client.post("/auth/login", json={"email": email, "password": "incorrect horse"})
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
+async def test_failed_log_ins_on_one_account_make_it_wait_whether_it_exists_or_not(
+    client: AsyncClient, ada: Person, email: str
+) -> None:
+    for _ in range(3):
+        assert_problem(await fail_to_log_in(client, email), 401)
+
+    assert_limited(await fail_to_log_in(client, email), "login", "q=3;w=60")
+
+
+async def test_the_wait_holds_for_the_right_password_too_but_not_for_other_accounts(
+    client: AsyncClient, ada: Person, bob: Person
+) -> None:
+    for _ in range(3):
+        await fail_to_log_in(client, ada.email)
+
+    right = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
+    assert_limited(right, "login", "q=3;w=60")
+    assert (await client.post("/auth/login", json={"email": bob.email, "password": PASSWORD})).status_code == 200
+
+
+async def test_who_holds_a_live_session_is_not_locked_out_by_someone_elses_guessing(
+    client: AsyncClient, ada: Person, bob: Person
+) -> None:
+    for _ in range(4):
+        await fail_to_log_in(client, ada.email)
+    form = {"email": ada.email, "password": PASSWORD}
+
+    assert (await ada.request("POST", "/auth/login", json=form)).status_code == 200
+    assert (await ada.get("/posts")).status_code == 200
+    change = {"current_password": PASSWORD, "new_password": "another horse battery"}
+    assert (await ada.request("PUT", "/me/password", json=change)).status_code == 204
+    # Someone else's session is no key to this account.
+    assert_problem(await bob.request("POST", "/auth/login", json=form), 429)
+
+
+async def test_wrong_passwords_within_a_session_make_it_wait(ada: Person) -> None:
+    change = {"current_password": "incorrect horse", "new_password": "another horse battery"}
+    for _ in range(2):
+        assert_problem(await ada.request("PUT", "/me/password", json=change), 403)
+    assert_problem(await ada.request("DELETE", "/me", json={"password": "incorrect horse"}), 403)
+
+    assert_limited(await ada.request("PUT", "/me/password", json=change), "password", "q=3;w=60")
+    assert_limited(await ada.request("DELETE", "/me", json={"password": PASSWORD}), "password", "q=3;w=60")
+
+
+async def test_one_address_may_ask_so_often(client: AsyncClient) -> None:
+    for _ in range(20):
+        assert_problem(await client.post("/auth/refresh", json={"refresh_token": "x"}), 401)
+
+    assert_limited(await client.post("/auth/refresh", json={"refresh_token": "x"}), "auth", "q=20;w=60")
+    assert_limited(
+        await client.post("/auth/signup", json={"email": "ada@example.com", "password": PASSWORD}), "auth", "q=20;w=60"
+    )
+    assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_client_can_not_choose_its_address(client: AsyncClient) -> None:
+    answers = [
+        (
+            await client.post(
+                "/auth/refresh", json={"refresh_token": "x"}, headers={"x-forwarded-for": f"192.0.2.{number}"}
+            )
+        ).status_code
+        for number in range(21)
+    ]
+
+    assert answers == [401] * 20 + [429]
+
+
+async def test_posts_are_not_limited(ada: Person) -> None:
+    assert {(await ada.get("/posts")).status_code for _ in range(40)} == {200}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        (None, None, True),
+    ],
+)
+def test_an_ipv6_customer_is_one_client(one: str | None, other: str | None, is_same: bool) -> None:
+    assert (client_key(one) == client_key(other)) == is_same

@@ -1,0 +1,98 @@
+"""Headers that protect a browser, keep caches apart, and let other sites in only where configured."""
+
+import pytest
+from httpx import AsyncClient
+from litestar import Litestar
+
+from app.application import create_app
+from app.settings import Settings
+from tests.api.conftest import serve
+from tests.api.people import Person, assert_problem
+
+PROTECTION = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+@pytest.mark.parametrize("path", ["/posts", "/nope", "/docs", "/openapi.json", "/health/live"])
+async def test_every_answer_is_protected(client: AsyncClient, path: str) -> None:
+    response = await client.get(path)
+
+    assert {name: response.headers.get(name) for name in PROTECTION} == PROTECTION
+    assert response.headers["content-security-policy"].startswith("default-src 'none'; ")
+
+
+async def test_what_a_person_sees_is_not_for_shared_caches(ada: Person) -> None:
+    await ada.add("hello")
+    for path, options in (
+        ("/posts", {}),
+        ("/posts", {}),
+        ("/posts", {"headers": {"if-none-match": '"1"'}}),
+        ("/me", {}),
+        ("/auth/sessions", {}),
+    ):
+        response = await ada.get(path, **options)
+        assert response.headers["cache-control"] == "private, no-cache"
+        assert response.headers["vary"] == "Authorization"
+
+
+async def test_tokens_and_refusals_are_not_for_any_cache(client: AsyncClient) -> None:
+    signed_up = await client.post(
+        "/auth/signup", json={"email": "ada@example.com", "password": "correct horse battery"}
+    )
+
+    assert signed_up.headers["cache-control"] == "no-store"
+    assert (await client.get("/posts")).headers["cache-control"] == "no-store"
+
+
+async def test_another_site_is_let_in_nowhere_by_default(ada: Person) -> None:
+    response = await ada.get("/posts", headers={"origin": "https://site.example"})
+
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+@pytest.fixture
+def open_app(settings: Settings) -> Litestar:
+    return create_app(settings.model_copy(update={"cors_allowed_origins": ("https://site.example",)}))
+
+
+async def test_a_configured_site_is_let_in_and_no_other(open_app: Litestar) -> None:
+    preflight = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization,if-match"}
+    async with serve(open_app) as client:
+        allowed = await client.options("/posts", headers={"origin": "https://site.example"} | preflight)
+        refused = await client.options("/posts", headers={"origin": "https://other.example"} | preflight)
+        answer = await client.get("/health/live", headers={"origin": "https://site.example"})
+
+    assert allowed.headers["access-control-allow-origin"] == "https://site.example"
+    assert "PATCH" in allowed.headers["access-control-allow-methods"]
+    assert "access-control-allow-origin" not in refused.headers
+    assert "etag" in answer.headers["access-control-expose-headers"].lower()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_served"),
+    [
+        ("api.example.com", True),
+        ("API.example.com:8000", True),
+        ("a.example.org", True),
+        ("example.org", False),
+        ("evil.example", False),
+        ("api.example.com.evil.example", False),
+        ("[::1]:8000", False),
+    ],
+)
+async def test_only_configured_hosts_are_served(settings: Settings, host: str, is_served: bool) -> None:
+    app = create_app(settings.model_copy(update={"allowed_hosts": ("api.example.com", "*.example.org")}))
+    async with serve(app) as client:
+        response = await client.get("/openapi.json", headers={"host": host})
+        health = await client.get("/health/live", headers={"host": host})
+
+    if is_served:
+        assert response.status_code == 200
+    else:
+        assert_problem(response, 400)
+    assert health.status_code == 200

@@ -1,0 +1,96 @@
+"""What has outlived its use is removed, in batches, by one process at a time."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+from sqlmodel import SQLModel
+
+from app import pruning
+from app.database import Database
+from app.pruning import Pruner
+from models import IdempotencyKey, Session, StoredEvent
+from models.columns import now
+from tests.factories import PostCreateFactory, SessionFactory, UserFactory, stored_event
+
+
+def pruner_of(database: Database, interval: timedelta = timedelta(minutes=5)) -> Pruner:
+    return Pruner(database, event_retention=timedelta(days=30), interval=interval)
+
+
+async def count(database: Database, model: type[SQLModel]) -> int:
+    async with database.reading() as connection:
+        return (await connection.execute(select(func.count()).select_from(model))).scalar_one()
+
+
+async def fill(database: Database, age: timedelta, rows: int = 3) -> None:
+    user = UserFactory.build()
+    async with database.writing() as session:
+        session.add(user)
+        await session.flush()
+        for number in range(rows):
+            session.add(SessionFactory.build(user_id=user.id, expires_at=now() - age))
+            key = IdempotencyKey.of(user.id, f"key {number}", PostCreateFactory.build(), user.id)
+            key.created_at = now() - age
+            session.add(key)
+            event = stored_event(user.id, number + 1)
+            event.occurred_at = now() - age
+            session.add(event)
+        await session.commit()
+
+
+@pytest.mark.parametrize(
+    ("age", "left"),
+    [
+        (timedelta(minutes=-1), [3, 3, 3]),
+        (timedelta(minutes=1), [0, 3, 3]),
+        (timedelta(hours=25), [0, 0, 3]),
+        (timedelta(days=31), [0, 0, 0]),
+    ],
+)
+async def test_each_kind_is_kept_for_its_time(database: Database, age: timedelta, left: list[int]) -> None:
+    await fill(database, age)
+
+    removed = await pruner_of(database).prune()
+
+    assert [await count(database, model) for model in (Session, IdempotencyKey, StoredEvent)] == left
+    assert removed == 9 - sum(left)
+
+
+async def test_more_than_a_batch_is_removed_batch_by_batch(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "_BATCH", 4)
+    await fill(database, timedelta(days=31), rows=10)
+
+    assert await pruner_of(database).prune() == 30
+
+
+async def test_of_several_processes_one_prunes(database: Database) -> None:
+    await fill(database, timedelta(days=31), rows=50)
+    other = Database(database.url, pool_size=2)
+
+    removed = await asyncio.gather(*(pruner_of(one).prune() for one in (database, other, database, other)))
+
+    assert sum(removed) >= 150
+    assert await count(database, StoredEvent) == 0
+    if not database.is_sqlite:
+        assert sorted(removed) == [0, 0, 0, 150]
+    await other.close()
+
+
+async def test_it_goes_on_after_the_database_was_away(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    pruner, calls, third_time = pruner_of(database, interval=timedelta(0)), list[int](), asyncio.Event()
+
+    async def prune() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OperationalError("DELETE", {}, Exception("gone away"))
+        if len(calls) == 3:
+            third_time.set()
+        return 0
+
+    monkeypatch.setattr(pruner, "prune", prune)
+    running = asyncio.create_task(pruner.run())
+    await asyncio.wait_for(third_time.wait(), 5)
+    running.cancel()
