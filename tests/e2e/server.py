@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -56,6 +56,12 @@ def run(*command: str, cwd: Path, **settings: str) -> subprocess.CompletedProces
     )
 
 
+def migrate(folder: Path, **settings: str) -> None:
+    """Bring the database of these settings to the newest migration."""
+    ended = run("alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head", cwd=folder, **settings)
+    assert ended.returncode == 0, ended.stderr
+
+
 class Server:
     """A started server; its folder is where it keeps its data."""
 
@@ -90,6 +96,19 @@ class Server:
     def output(self) -> str:
         self.log.seek(0)
         return self.log.read()
+
+    def reset_peak_memory(self) -> int:
+        """Forget the peak of the process's resident memory, and return what it is now, in bytes."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        return self._memory("VmRSS")
+
+    def peak_memory(self) -> int:
+        """Return the most that was resident since the reset, in bytes."""
+        return self._memory("VmHWM")
+
+    def _memory(self, field: str) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition(f"{field}:")[2].split()[0]) * 1024
 
     def kill(self) -> None:
         """End the process, and the workers it started, without warning."""
@@ -137,9 +156,13 @@ class Client:
         assert response.status_code == 201, response.text
         return cls(url, email, response.json())
 
-    def request(self, method: str, path: str, **options: object) -> httpx.Response:
-        headers = {"authorization": f"Bearer {self.tokens['access_token']}", "content-type": "application/json"}
-        return _http.request(method, f"{self.url}{path}", headers=headers, **options)  # type: ignore[arg-type]
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {
+            "authorization": f"Bearer {self.tokens['access_token']}",
+            "content-type": "application/json",
+            **options.pop("headers", {}),
+        }
+        return _http.request(method, f"{self.url}{path}", headers=headers, **options)
 
     def add(self, text: str) -> str:
         response = self.request("POST", "/posts", json={"text": text})

@@ -7,30 +7,8 @@ from pathlib import Path
 
 import faker
 import httpx
-import pytest
 
-from tests.e2e.server import Client, Server, free_port, run, serving
-from tests.services import fresh_mariadb_database
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module", params=["one process on SQLite", "four processes on MariaDB"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    if request.param == "one process on SQLite":
-        with serving(folder) as started:
-            yield started
-        return
-    with fresh_mariadb_database() as url:
-        settings = {
-            "ENVIRONMENT": "development",
-            "DEVELOPMENT_DATABASE_URL": url.render_as_string(hide_password=False),
-        }
-        migrated = run("alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head", cwd=folder, **settings)
-        assert migrated.returncode == 0, migrated.stderr
-        with serving(folder, workers=4, settings=settings) as started:
-            yield started
+from tests.e2e.server import Client, Server, free_port, serving
 
 
 def real_texts() -> list[str]:
@@ -156,3 +134,23 @@ def test_no_acknowledged_post_is_lost_when_the_process_is_killed(tmp_path: Path)
             # The last request may have been committed without being answered; nothing else may differ.
             assert listed[::-1][: len(ids)] == ids
             assert len(listed) - len(ids) in {0, 1}
+
+
+def test_a_key_whose_request_was_killed_never_blocks_the_next_try(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, port=port) as server:
+        person = Client.sign_up(server.url, "retrier@example.com")
+        killer = threading.Timer(0.7, server.kill)
+        killer.start()
+        number = 0
+        try:
+            while True:
+                person.request("POST", "/posts", json={"text": f"{number}"}, headers={"idempotency-key": f"{number}"})
+                number += 1
+        except httpx.TransportError:
+            killer.join()
+
+    with serving(tmp_path, port=port):
+        retried = person.request("POST", "/posts", json={"text": f"{number}"}, headers={"idempotency-key": f"{number}"})
+        assert retried.status_code == 201
+        assert [post["text"] for post in person.list()] == [str(n) for n in range(number, -1, -1)]

@@ -1,0 +1,25 @@
+"""The service in the two sizes that need no other server, each started once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.server import Server, migrate, serving
+from tests.services import fresh_mariadb_database
+
+
+@pytest.fixture(scope="session", params=["one process on SQLite", "four processes on MariaDB"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    if request.param == "one process on SQLite":
+        with serving(folder) as started:
+            yield started
+        return
+    with fresh_mariadb_database() as url:
+        settings = {
+            "ENVIRONMENT": "development",
+            "DEVELOPMENT_DATABASE_URL": url.render_as_string(hide_password=False),
+        }
+        migrate(folder, **settings)
+        with serving(folder, workers=4, settings=settings) as started:
+            yield started

@@ -1,0 +1,50 @@
+"""An export of any size, in memory that does not grow with it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.server import Client, Server, migrate, serving
+from tests.services import fresh_mariadb_database
+
+POSTS = 200
+TEXT_BYTES = 1_048_000
+MEBIBYTE = 1_048_576
+
+
+@pytest.fixture(params=["SQLite", "MariaDB"])
+def one_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    if request.param == "SQLite":
+        with serving(tmp_path) as server:
+            yield server
+        return
+    with fresh_mariadb_database() as url:
+        settings = {"DATABASE_URL": url.render_as_string(hide_password=False)}
+        migrate(tmp_path, **settings)
+        with serving(tmp_path, settings=settings) as server:
+            yield server
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure a process's memory")
+def test_two_hundred_megabytes_are_exported_within_64_mebibytes(one_process: Server) -> None:
+    person = Client.sign_up(one_process.url, "large@example.com")
+    ids = [person.add(f"{number:06}" + "x" * (TEXT_BYTES - 6)) for number in range(POSTS)]
+    before = one_process.reset_peak_memory()
+
+    seen: list[str] = []
+    headers = {"authorization": f"Bearer {person.tokens['access_token']}"}
+    with httpx.stream("GET", f"{one_process.url}/me/export", headers=headers, timeout=120) as response:
+        assert response.status_code == 200
+        lines = response.iter_lines()
+        assert json.loads(next(lines))["post_count"] == POSTS
+        for line in lines:
+            post = json.loads(line)
+            assert len(post["text"]) == TEXT_BYTES
+            seen.append(post["postID"])
+
+    assert seen == ids
+    growth = one_process.peak_memory() - before
+    assert growth < 64 * MEBIBYTE, f"{growth / MEBIBYTE:.0f} MiB"
