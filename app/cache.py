@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from litestar import Request
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.datastructures import MutableScopeHeaders
-from litestar.enums import HttpMethod
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
@@ -20,9 +19,7 @@ _MISS = "postline; fwd=miss"
 
 def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
     """Return what makes Litestar's response caching fit lists of one user, each good for `seconds`."""
-    return ResponseCacheConfig(
-        default_expiration=seconds, key_builder=_list_key, cache_response_filter=_is_cacheable_list
-    )
+    return ResponseCacheConfig(default_expiration=seconds, key_builder=_list_key, cache_response_filter=_is_list)
 
 
 class ListCacheMiddleware:
@@ -60,6 +57,6 @@ def _list_key(request: Request[Principal, Any, Any]) -> str:
     return f"{request.user.user_id.hex}:{request.user.timeline_version}:{query}"
 
 
-def _is_cacheable_list(scope: HTTPScope, status_code: int) -> bool:
-    # Litestar asks for every method on a path that has a cached handler, and would store a POST's answer too.
-    return scope["method"] == HttpMethod.GET and status_code == HTTP_200_OK
+def _is_list(_: HTTPScope, status_code: int) -> bool:
+    # Litestar asks for every method on a path that has a cached handler, and by default would store a POST's 201 too.
+    return status_code == HTTP_200_OK

@@ -209,3 +209,20 @@ async def test_a_list_and_its_version_are_of_one_snapshot(ledger: Ledger) -> Non
 
     _, torn = await asyncio.gather(write(), read())
     assert torn == []
+
+
+async def test_a_transaction_that_reads_before_it_writes_is_not_overtaken(ledger: Ledger) -> None:
+    user_id = await ledger.add_user()
+    other = Ledger(Database(ledger.database.url, pool_size=2))
+
+    async with ledger.units() as unit:
+        user = await unit.users.lock(user_id)
+        overtaking = asyncio.create_task(other.posts.create(user_id, PostCreateFactory.build()))
+        await asyncio.sleep(0.2)
+        assert not overtaking.done()
+        user.password_hash = "changed"
+        await unit.commit()
+    await overtaking
+
+    assert await ledger.version(user_id) == 1
+    await other.database.close()
