@@ -21,7 +21,7 @@ from app.limits import Limit
 from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
-from app.repositories import ReadRepository
+from app.reads import DatabaseReads
 from app.requests import JSONRequest
 from app.response_headers import add_response_headers
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
 
     keyring = resolve_keyring(settings)
     database = Database(settings.database, pool_size=settings.database_pool_size)
-    reads = ReadRepository(database)
+    reads = DatabaseReads(database)
     bus = EventBus()
     units = SqlUnits(database, bus)
     timelines = _create_timelines(database, reads, bus)
@@ -128,7 +128,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
     return app
 
 
-def _create_timelines(database: Database, reads: ReadRepository, bus: EventBus) -> Timelines:
+def _create_timelines(database: Database, reads: DatabaseReads, bus: EventBus) -> Timelines:
     if not database.is_sqlite:
         return DatabaseTimelines(reads.live_version)
     timelines = MemoryTimelines(reads.timeline_state)

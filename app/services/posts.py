@@ -4,7 +4,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.errors import IdempotencyKeyReused, PreconditionFailed
-from app.ports import Page, Reads, Units
+from app.ports import Page, Reads, UnitOfWork, Units
 from models import IdempotencyKey, Post, PostCreate, PostRead, PostUpdate
 
 
@@ -67,9 +67,7 @@ class PostService:
             PreconditionFailed: `if_version` is given, and the post's version is not in it.
         """
         async with self._units() as unit:
-            version = await unit.users.advance_timeline(owner_id)
-            post = await unit.posts.get(owner_id, post_id)
-            _require(post, if_version)
+            post, version = await _take(unit, owner_id, post_id, if_version)
             unit.record(post.rewrite(edit, version))
             await unit.commit()
         return post.as_read()
@@ -82,14 +80,16 @@ class PostService:
             PreconditionFailed: `if_version` is given, and the post's version is not in it.
         """
         async with self._units() as unit:
-            version = await unit.users.advance_timeline(owner_id)
-            post = await unit.posts.get(owner_id, post_id)
-            _require(post, if_version)
+            post, version = await _take(unit, owner_id, post_id, if_version)
             await unit.posts.delete(post)
             unit.record(post.removed(version))
             await unit.commit()
 
 
-def _require(post: Post, if_version: frozenset[int] | None) -> None:
+async def _take(unit: UnitOfWork, owner_id: UUID, post_id: UUID, if_version: frozenset[int] | None) -> tuple[Post, int]:
+    """Return a post to change, under its owner's lock, and the timeline version that the change makes."""
+    version = await unit.users.advance_timeline(owner_id)
+    post = await unit.posts.get(owner_id, post_id)
     if if_version is not None and post.version not in if_version:
         raise PreconditionFailed(f"The post is at version {post.version}.")
+    return post, version

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.database import Database
 from app.errors import EmailTaken, NotFound, PreconditionFailed, Unauthenticated
-from app.repositories import ReadRepository
+from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
@@ -26,7 +26,7 @@ class Ledger:
         self.database = database
         self.bus = EventBus()
         self.units = SqlUnits(database, self.bus)
-        self.posts = PostService(self.units, ReadRepository(database))
+        self.posts = PostService(self.units, DatabaseReads(database))
         self.published: list[PostEvent] = []
         self.bus.subscribe(PostEvent, self._hear)
 
