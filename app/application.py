@@ -16,6 +16,7 @@ from app import __version__
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
+from app.database_watch import DatabaseWatch
 from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
 from app.passwords import Argon2Passwords
@@ -26,6 +27,7 @@ from app.requests import JSONRequest
 from app.response_headers import add_response_headers
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
 from app.services.accounts import AccountService
+from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
@@ -33,8 +35,10 @@ from app.startup import StartupChecks, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
+from app.wakeups import Wakeups
 from controllers.auth import AuthController
 from controllers.docs import create_openapi_config, openapi_document, swagger_assets, swagger_start
+from controllers.feed import FeedController
 from controllers.health import HealthController
 from controllers.me import MeController
 from controllers.posts import PostController
@@ -43,6 +47,8 @@ from events.emitter import TolerantEventEmitter
 from events.types import PostEvent, SessionsChanged
 
 _BODY_LIMIT_BYTES = 1_048_576
+_HEARTBEAT_SECONDS = 15
+_WATCH_INTERVAL = timedelta(seconds=0.5)
 
 
 def create_app(settings: Settings | None = None, *, listeners: Sequence[EventListener] = ()) -> Litestar:
@@ -81,6 +87,11 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
     accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits))
     sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits))
     posts = PostService(units, reads)
+    wakeups = Wakeups()
+    bus.subscribe(PostEvent, wakeups.on_change)
+    bus.subscribe(SessionsChanged, wakeups.on_change)
+    feed = FeedService(reads, timelines, wakeups, heartbeat_seconds=_HEARTBEAT_SECONDS)
+    watch = None if database.is_sqlite else DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL)
     pruner = Pruner(
         database,
         event_retention=timedelta(days=settings.event_retention_days),
@@ -93,6 +104,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
             AuthController,
             MeController,
             PostController,
+            FeedController,
             HealthController,
             openapi_document,
             swagger_start,
@@ -101,6 +113,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         dependencies={
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
+            "feed": Provide(lambda: feed, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
             "principals": Provide(lambda: principals, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
@@ -118,7 +131,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
-        lifespan=[lambda _: serving(database, passwords, pruner)],
+        lifespan=[lambda _: serving(database, passwords, wakeups, [pruner] if watch is None else [pruner, watch])],
     )
 
     async def emit(event: PostEvent) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from events.types import Event
+from events.types import Event, PostEvent
 from models import IdempotencyKey, Post, PostRead, Session, SessionRead, User, UserRead
 
 
@@ -143,6 +143,10 @@ class Reads(Protocol):
 
     def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostRead]:
         """Yield the owner's posts, oldest first, reading a few at a time."""
+        ...
+
+    async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
+        """Return the first events of the timeline after that version, in order, as far as they are kept."""
         ...
 
     async def sessions(self, user_id: UUID, at: datetime) -> list[SessionRead]:

@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlmodel import col
 
 from app.database import Database
 from app.errors import NotFound, Unauthenticated
 from app.ports import Page
 from app.timeline import TimelineState
-from models import Post, PostRead, Session, SessionRead, User, UserRead
+from events.types import PostEvent, decode
+from models import Post, PostRead, Session, SessionRead, StoredEvent, User, UserRead
 from models.columns import now
 
 
@@ -76,6 +77,17 @@ class DatabaseReads:
                 return
             after = rows[-1].position
 
+    async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
+        """See `Reads.events_after`."""
+        statement = (
+            select(col(StoredEvent.payload))
+            .where(col(StoredEvent.user_id) == user_id, col(StoredEvent.version) > version)
+            .order_by(col(StoredEvent.version))
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [decode(payload) for payload in (await connection.execute(statement)).scalars()]
+
     async def sessions(self, user_id: UUID, at: datetime) -> list[SessionRead]:
         """See `Reads.sessions`."""
         statement = (
@@ -136,6 +148,22 @@ class DatabaseReads:
             version=rows[0].timeline_version, sessions={row.id: row.expires_at for row in rows if row.id is not None}
         )
 
+    async def marks(self, user_ids: list[UUID]) -> dict[UUID, tuple[int, frozenset[UUID]]]:
+        """Return each user's timeline version and sessions; those who are gone are left out."""
+        found: dict[UUID, tuple[int, frozenset[UUID]]] = {}
+        for start in range(0, len(user_ids), _USERS_AT_A_TIME):
+            statement: Select[*tuple[Any, ...]] = (
+                select(col(User.id), col(User.timeline_version), col(Session.id).label("session_id"))
+                .outerjoin(Session, col(Session.user_id) == col(User.id))
+                .where(col(User.id).in_(user_ids[start : start + _USERS_AT_A_TIME]))
+            )
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(statement)).all()
+            for user_id, version, session_id in rows:
+                _, sessions = found.get(user_id, (version, frozenset[UUID]()))
+                found[user_id] = (version, sessions | {session_id})
+        return found
+
     async def live_version(self, user_id: UUID, session_id: UUID) -> int | None:
         """Return the user's timeline version, if the session is theirs and alive."""
         statement = (
@@ -150,6 +178,7 @@ class DatabaseReads:
 
 # At 1 MiB each, 16 MiB at most are held for one reader.
 _POSTS_AT_A_TIME = 16
+_USERS_AT_A_TIME = 500
 
 _POST_COLUMNS: tuple[Any, ...] = (
     col(Post.id).label("postID"),

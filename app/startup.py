@@ -4,10 +4,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from filelock import FileLock, Timeout
@@ -18,8 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from app import schema
 from app.database import Database
 from app.passwords import Argon2Passwords
-from app.pruning import Pruner
 from app.settings import ConfigurationError
+from app.stopping import called_on_stop_signals
+from app.wakeups import Wakeups
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,17 @@ def _check(database: Database, options: Mapping[str, Any]) -> None:
         click.echo(f"Postline: http://{options['host']}:{options['port']}/docs")
 
 
+class BackgroundWork(Protocol):
+    """What the process does besides answering."""
+
+    async def run(self) -> None:
+        """Do it until cancelled."""
+
+
 @asynccontextmanager
-async def serving(database: Database, passwords: Argon2Passwords, pruner: Pruner) -> AsyncIterator[None]:
+async def serving(
+    database: Database, passwords: Argon2Passwords, wakeups: Wakeups, work: Sequence[BackgroundWork]
+) -> AsyncIterator[None]:
     """Hold what the process needs while it serves. A SQLite database is migrated first, and held alone.
 
     Raises:
@@ -77,12 +87,15 @@ async def serving(database: Database, passwords: Argon2Passwords, pruner: Pruner
         if database.is_sqlite:
             held.enter_context(sole_user_of(database))
             await schema.upgrade(database)
-        pruning = asyncio.create_task(pruner.run())
+        held.enter_context(called_on_stop_signals(wakeups.stop))
+        running = [asyncio.create_task(each.run()) for each in work]
         try:
             yield
         finally:
-            pruning.cancel()
-            await asyncio.wait({pruning})
+            wakeups.stop()
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
             await database.close()
 
 

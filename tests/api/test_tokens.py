@@ -23,6 +23,7 @@ from tests.conftest import SECRET
 ROUTES = [
     ("GET", "/posts"),
     ("POST", "/posts"),
+    ("GET", "/posts/events"),
     ("GET", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
     ("PATCH", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
     ("DELETE", "/posts/01a20544-8f6d-7250-9b81-05646f62c3bb"),
