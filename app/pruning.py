@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, inspect, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
 from app.database import Database
@@ -43,36 +44,35 @@ class Pruner:
     async def prune(self) -> int:
         """Remove what is due, and return how many rows that were; none where another process is at it."""
         removed = 0
-        async with self._sole_pruner() as is_mine:
-            if is_mine:
+        async with self._alone() as connection:
+            if connection is not None:
                 for model, is_due in self._rules.items():
-                    removed += await self._remove(model, is_due())
+                    removed += await self._remove(connection, model, is_due())
         return removed
 
-    async def _remove(self, model: type[SQLModel], is_due: ColumnElement[bool]) -> int:
+    async def _remove(self, connection: AsyncConnection, model: type[SQLModel], is_due: ColumnElement[bool]) -> int:
         keys = inspect(model).primary_key
         due = select(*keys).where(is_due).limit(_BATCH)
         removed = 0
-        while True:
-            async with self._database.reading() as connection:
-                rows = (await connection.execute(due)).all()
-            if not rows:
-                return removed
-            async with self._database.writer.begin() as connection:
-                await connection.execute(delete(model).where(tuple_(*keys).in_([tuple(row) for row in rows])))
+        while rows := (await connection.execute(due)).all():
+            async with self._database.writer.begin() as writing:
+                await writing.execute(delete(model).where(tuple_(*keys).in_([tuple(row) for row in rows])))
             removed += len(rows)
+        return removed
 
     @asynccontextmanager
-    async def _sole_pruner(self) -> AsyncIterator[bool]:
-        if self._database.is_sqlite:
-            # Nobody else has the file.
-            yield True
-            return
-        lock = {"name": f"postline-prune:{self._database.url.database}"[:64]}
+    async def _alone(self) -> AsyncIterator[AsyncConnection | None]:
+        """Yield a connection to read on, or nothing where another process prunes."""
         async with self._database.reading() as connection:
-            is_mine = await connection.scalar(text("SELECT GET_LOCK(:name, 0)"), lock)
+            if self._database.is_sqlite:
+                yield connection
+                return
+            # Held by this connection, so that the server releases it however the process ends.
+            lock = {"name": f"postline-prune:{self._database.url.database}"[:64]}
+            if not await connection.scalar(text("SELECT GET_LOCK(:name, 0)"), lock):
+                yield None
+                return
             try:
-                yield bool(is_mine)
+                yield connection
             finally:
-                if is_mine:
-                    await connection.execute(text("DO RELEASE_LOCK(:name)"), lock)
+                await connection.execute(text("DO RELEASE_LOCK(:name)"), lock)

@@ -66,6 +66,14 @@ async def test_more_than_a_batch_is_removed_batch_by_batch(database: Database, m
     assert await pruner_of(database).prune() == 30
 
 
+async def test_one_connection_of_each_kind_is_enough(database: Database) -> None:
+    await fill(database, timedelta(days=31))
+    small = Database(database.url, pool_size=1)
+
+    assert await pruner_of(small).prune() == 9
+    await small.close()
+
+
 async def test_of_several_processes_one_prunes(database: Database) -> None:
     await fill(database, timedelta(days=31), rows=50)
     other = Database(database.url, pool_size=2)
