@@ -16,6 +16,8 @@ from app.security import Principal
 _HIT = "postline; hit"
 _MISS = "postline; fwd=miss"
 
+_PARAMETERS = {"limit", "cursor"}
+
 
 def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
     """Return what makes Litestar's response caching fit lists of one user, each good for `seconds`."""
@@ -25,7 +27,8 @@ def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
 class ListCacheMiddleware:
     """Answers a list that the client already has with 304, and says of every list whether the cache held it.
 
-    It sits between authentication and Litestar's cache: the version is known, nothing has been looked up yet.
+    It sits between authentication and Litestar's cache. Of the whole list the version is known before anything
+    is looked up; a page is looked up first, for its parameters may be invalid.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,26 +37,39 @@ class ListCacheMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request for a list."""
         request: Request[Principal, Any, Any] = Request(scope)
-        known = etag(request.user.timeline_version)
-        if matches_any(request.headers.get("if-none-match"), known):
-            headers = [(b"etag", known.encode()), (b"cache-status", _HIT.encode())]
-            await send({"type": "http.response.start", "status": 304, "headers": headers})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if_none_match = request.headers.get("if-none-match")
+        if not scope["query_string"] and matches_any(if_none_match, etag(request.user.timeline_version)):
+            await _send_not_modified(send, etag(request.user.timeline_version), _HIT)
             return
+        is_answered = False
 
         async def send_with_cache_status(message: Message) -> None:
+            nonlocal is_answered
+            if is_answered:
+                return
             if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
                 # A copy: the original is what the cache stores.
                 message = {**message, "headers": list(message["headers"])}
-                is_hit = ScopeState.from_scope(scope).is_cached is True
-                MutableScopeHeaders(message)["cache-status"] = _HIT if is_hit else _MISS
+                headers = MutableScopeHeaders(message)
+                headers["cache-status"] = _HIT if ScopeState.from_scope(scope).is_cached is True else _MISS
+                if matches_any(if_none_match, headers["etag"]):
+                    is_answered = True
+                    await _send_not_modified(send, headers["etag"], headers["cache-status"])
+                    return
             await send(message)
 
         await self._app(scope, receive, send_with_cache_status)
 
 
+async def _send_not_modified(send: Send, current: str, cache_status: str) -> None:
+    headers = [(b"etag", current.encode()), (b"cache-status", cache_status.encode())]
+    await send({"type": "http.response.start", "status": 304, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def _list_key(request: Request[Principal, Any, Any]) -> str:
-    query = urlencode([(name, request.query_params.get(name, "")) for name in ("limit", "cursor")])
+    # As they were sent, repeated and empty ones too: what of them counts is for the handler to say.
+    query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name in _PARAMETERS])
     return f"{request.user.user_id.hex}:{request.user.timeline_version}:{query}"
 
 

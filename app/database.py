@@ -26,6 +26,8 @@ class Database:
             "pool_size": pool_size,
             "max_overflow": 0,
             "pool_timeout": 10,
+            # The connection used last is used next: large answers pass through few connections' buffers.
+            "pool_use_lifo": True,
         }
         if not self.is_sqlite:
             options |= {"pool_pre_ping": True, "pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}

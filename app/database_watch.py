@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
-
 from app.wakeups import Wakeups
 
 logger = logging.getLogger(__name__)
@@ -32,7 +30,7 @@ class DatabaseWatch:
             followed = self._wakeups.followed
             try:
                 marks = await self._read_marks(followed) if followed else {}
-            except (DBAPIError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
                 logger.warning("followed timelines could not be looked at: %s", type(error).__name__)
                 continue
             for user_id in followed:

@@ -1,14 +1,18 @@
 """Limits on how often something may be tried, by fixed windows."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, ip_address
 from math import ceil
+from weakref import WeakValueDictionary
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from app.errors import TooManyRequests
+from app.errors import InvalidCredentials, TooManyRequests, WrongPassword
 
 _IPV6_CUSTOMER_PREFIX = 64
 
@@ -23,6 +27,8 @@ class Limit:
         self._name = name
         self._windows = parse_many(windows)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        # A lock lives as long as somebody holds it or waits for it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def hit(self, key: str) -> None:
         """Count one use, and raise `TooManyRequests` when it is one too many."""
@@ -30,16 +36,19 @@ class Limit:
             if not await self._limiter.hit(window, self._name, key):
                 raise await self._refusal(window, key)
 
-    async def check(self, key: str) -> None:
-        """See `FailureLimit.check`."""
-        for window in self._windows:
-            if not await self._limiter.test(window, self._name, key):
-                raise await self._refusal(window, key)
-
-    async def count(self, key: str) -> None:
-        """See `FailureLimit.count`."""
-        for window in self._windows:
-            await self._limiter.hit(window, self._name, key)
+    @asynccontextmanager
+    async def attempt(self, key: str) -> AsyncIterator[None]:
+        """See `FailureLimit.attempt`."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            for window in self._windows:
+                if not await self._limiter.test(window, self._name, key):
+                    raise await self._refusal(window, key)
+            try:
+                yield
+            except (InvalidCredentials, WrongPassword):
+                for window in self._windows:
+                    await self._limiter.hit(window, self._name, key)
+                raise
 
     async def _refusal(self, window: RateLimitItem, key: str) -> TooManyRequests:
         stats = await self._limiter.get_window_stats(window, self._name, key)
@@ -61,6 +70,8 @@ def client_key(host: str | None) -> str:
         address = ip_address(host or "")
     except ValueError:
         return host or "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if isinstance(address, IPv6Address):
         return f"{int(address) >> (128 - _IPV6_CUSTOMER_PREFIX):x}"
     return str(address)

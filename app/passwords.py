@@ -1,7 +1,6 @@
 """Password hashing: slow on purpose, and so kept off the event loop and within bounds."""
 
 import asyncio
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 from passlib.context import CryptContext
 
 from app.errors import Overloaded
+from models.user import normalized
 
 ResultT = TypeVar("ResultT")
 
@@ -33,12 +33,12 @@ class Argon2Passwords:
 
     async def hash(self, password: str) -> str:
         """See `Passwords.hash`."""
-        return await self._run(lambda: self._context.hash(_normalized(password)))
+        return await self._run(lambda: self._context.hash(normalized(password)))
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """See `Passwords.verify`."""
         matches: bool = await self._run(
-            lambda: self._context.verify(_normalized(password), password_hash or self._hash_of_none)
+            lambda: self._context.verify(normalized(password), password_hash or self._hash_of_none)
         )
         return matches and password_hash is not None
 
@@ -60,8 +60,3 @@ class Argon2Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._pending -= 1
-
-
-def _normalized(password: str) -> str:
-    # One keyboard sends é as one code point and another as two; to the person it is the same password.
-    return unicodedata.normalize("NFKC", password)

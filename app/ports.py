@@ -21,6 +21,14 @@ class Page(NamedTuple):
     next_cursor: int | None
 
 
+class StoredPassword(NamedTuple):
+    """What is known of a user's password. Its version tells whether it is still the same when it was verified."""
+
+    user_id: UUID
+    hash: str
+    version: int
+
+
 class Users(Protocol):
     """Users, within one transaction."""
 
@@ -157,23 +165,25 @@ class Reads(Protocol):
         """Return the user; raise `Unauthenticated` when they are gone."""
         ...
 
-    async def password_hash(self, email: str) -> tuple[UUID, str] | None:
-        """Return the id and password hash of the user with this address, if there is one."""
+    async def password_of_address(self, email: str) -> StoredPassword | None:
+        """Return the password of the user with this address, if there is one."""
         ...
 
-    async def password_hash_of(self, user_id: UUID) -> str:
-        """Return the user's password hash; raise `Unauthenticated` when they are gone."""
+    async def password_of_user(self, user_id: UUID) -> StoredPassword:
+        """Return the user's password; raise `Unauthenticated` when they are gone."""
         ...
 
 
 class FailureLimit(Protocol):
     """Makes those wait who failed too often."""
 
-    async def check(self, key: str) -> None:
-        """Raise `TooManyRequests` when the key failed too often of late."""
+    def attempt(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Enclose one attempt: it raises `TooManyRequests` when the key failed too often of late.
 
-    async def count(self, key: str) -> None:
-        """Count a failure of the key."""
+        An attempt that raises `InvalidCredentials` or `WrongPassword` counts as failed. The attempts of one key are
+        made one after the other, so that no number of them at once gets past the limit.
+        """
+        ...
 
 
 class Passwords(Protocol):

@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
+from litestar import Request, Response
 from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _BLANK = "about:blank"
+
+_MOST_ERRORS = 100
 
 _DETAILS = {
     404: "There is nothing at this address.",
@@ -60,6 +64,11 @@ def create_problem_plugin() -> ProblemDetailsPlugin:
     )
 
 
+def not_found(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
+    """Answer with 404, whatever went wrong."""
+    return _problem(404, _DETAILS[404]).to_response(request)
+
+
 def _of_domain_error(error: DomainError) -> ProblemDetailsException:
     headers = dict(error.headers)
     if error.status == HTTPStatus.UNAUTHORIZED:
@@ -78,7 +87,9 @@ def _of_domain_error(error: DomainError) -> ProblemDetailsException:
 
 def _of_validation_error(error: ValidationException) -> ProblemDetailsException:
     entries = error.extra if isinstance(error.extra, list) else []
-    return _of_domain_error(InvalidRequest("The request has invalid fields.", list(_field_errors(entries))))
+    return _of_domain_error(
+        InvalidRequest("The request has invalid fields.", list(islice(_field_errors(entries), _MOST_ERRORS)))
+    )
 
 
 def _of_http_error(error: HTTPException) -> ProblemDetailsException:

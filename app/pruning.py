@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, inspect, select, text, tuple_
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ColumnElement, bindparam, delete, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
@@ -38,7 +37,7 @@ class Pruner:
             await asyncio.sleep(self._interval.total_seconds())
             try:
                 await self.prune()
-            except (DBAPIError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
                 logger.warning("pruning failed and will be tried again: %s", type(error).__name__)
 
     async def prune(self) -> int:
@@ -52,11 +51,16 @@ class Pruner:
 
     async def _remove(self, connection: AsyncConnection, model: type[SQLModel], is_due: ColumnElement[bool]) -> int:
         keys = inspect(model).primary_key
+        names = [f"key_{key.name}" for key in keys]
         due = select(*keys).where(is_due).limit(_BATCH)
+        # Asked again of each row: one that was due may have been replaced since.
+        statement = delete(model).where(
+            *(key == bindparam(name) for key, name in zip(keys, names, strict=True)), is_due
+        )
         removed = 0
         while rows := (await connection.execute(due)).all():
             async with self._database.writer.begin() as writing:
-                await writing.execute(delete(model).where(tuple_(*keys).in_([tuple(row) for row in rows])))
+                await writing.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
             removed += len(rows)
         return removed
 

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlmodel import col
 
 from app.database import Database
 from app.errors import NotFound, Unauthenticated
-from app.ports import Page
+from app.ports import Page, StoredPassword
 from app.timeline import TimelineState
 from events.types import PostEvent, decode
 from models import Post, PostRead, Session, SessionRead, StoredEvent, User, UserRead
@@ -61,21 +61,34 @@ class DatabaseReads:
 
     async def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostRead]:
         """See `Reads.posts_oldest_first`."""
-        after = 0
+        position = 0
         while True:
-            statement = (
-                select(col(Post.position), *_POST_COLUMNS)
-                .where(col(Post.user_id) == owner_id, col(Post.position) > after)
+            sizes = (
+                select(col(Post.position), func.length(col(Post.text)).label("size"))
+                .where(col(Post.user_id) == owner_id, col(Post.position) > position)
                 .order_by(col(Post.position))
                 .limit(_POSTS_AT_A_TIME)
+            )
+            async with self._database.reading() as connection:
+                ahead = (await connection.execute(sizes)).all()
+            if not ahead:
+                return
+            last, total = ahead[0].position, 0
+            for row in ahead:
+                total += row.size
+                if total > _CHARACTERS_AT_A_TIME:
+                    break
+                last = row.position
+            statement = (
+                select(*_POST_COLUMNS)
+                .where(col(Post.user_id) == owner_id, col(Post.position) > position, col(Post.position) <= last)
+                .order_by(col(Post.position))
             )
             async with self._database.reading() as connection:
                 rows = (await connection.execute(statement)).all()
             for row in rows:
                 yield _post_read(row)
-            if len(rows) < _POSTS_AT_A_TIME:
-                return
-            after = rows[-1].position
+            position = last
 
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
         """See `Reads.events_after`."""
@@ -117,20 +130,22 @@ class DatabaseReads:
             raise Unauthenticated
         return UserRead.model_validate(row)
 
-    async def password_hash(self, email: str) -> tuple[UUID, str] | None:
-        """See `Reads.password_hash`."""
-        statement = select(col(User.id), col(User.password_hash)).where(col(User.email) == email)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else (row.id, row.password_hash)
+    async def password_of_address(self, email: str) -> StoredPassword | None:
+        """See `Reads.password_of_address`."""
+        return await self._password(col(User.email) == email)
 
-    async def password_hash_of(self, user_id: UUID) -> str:
-        """See `Reads.password_hash_of`."""
-        async with self._database.reading() as connection:
-            found: str | None = await connection.scalar(select(col(User.password_hash)).where(col(User.id) == user_id))
+    async def password_of_user(self, user_id: UUID) -> StoredPassword:
+        """See `Reads.password_of_user`."""
+        found = await self._password(col(User.id) == user_id)
         if found is None:
             raise Unauthenticated
         return found
+
+    async def _password(self, is_the_users: ColumnElement[bool]) -> StoredPassword | None:
+        statement = select(col(User.id), col(User.password_hash), col(User.password_version)).where(is_the_users)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else StoredPassword(*row)
 
     async def timeline_state(self, user_id: UUID) -> TimelineState | None:
         """Return the user's timeline version and sessions, or `None` when the user is gone."""
@@ -176,8 +191,9 @@ class DatabaseReads:
         return version
 
 
-# At 1 MiB each, 16 MiB at most are held for one reader.
-_POSTS_AT_A_TIME = 16
+# What one reader of all posts holds at most: so many, or so large, or a single one.
+_POSTS_AT_A_TIME = 256
+_CHARACTERS_AT_A_TIME = 2_097_152
 _USERS_AT_A_TIME = 500
 
 _POST_COLUMNS: tuple[Any, ...] = (

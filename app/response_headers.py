@@ -30,6 +30,6 @@ async def add_response_headers(message: Message, scope: Scope) -> None:
     if "user" in scope:
         # The client may keep it and must ask each time, which costs a 304 where nothing changed.
         headers["cache-control"] = "private, no-cache"
-        headers["vary"] = "Authorization"
+        headers.extend_header_value("vary", "Authorization")
     elif not is_docs:
         headers["cache-control"] = "no-store"

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import click
 from filelock import FileLock, Timeout
@@ -25,6 +26,7 @@ from app.wakeups import Wakeups
 logger = logging.getLogger(__name__)
 
 _DATABASE_ANSWER_SECONDS = 15
+_GRACE_SECONDS = 20
 
 
 class StartupChecks(CLIPlugin):
@@ -43,11 +45,27 @@ class StartupChecks(CLIPlugin):
         """
         # Uvicorn reads it. Its own default would let every local client name any address as its own.
         os.environ["FORWARDED_ALLOW_IPS"] = ",".join(self._trusted_proxies)
-        _check(self._database, click.get_current_context().params)
+        context = click.get_current_context()
+        _check(self._database, context.params)
+        if context.params["wc"] > 1 and not context.params["reload"]:
+            _become_uvicorn(context.obj, context.params)
         yield
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add no command."""
+
+
+def _become_uvicorn(env: Any, options: Mapping[str, Any]) -> NoReturn:
+    """Replace this process by the server, which Litestar would start as a child and not tell of a signal to stop."""
+    command = [sys.executable, "-m", "uvicorn", env.app_path, "--app-dir", str(env.cwd)]
+    command += ["--workers", str(options["wc"]), "--timeout-graceful-shutdown", str(_GRACE_SECONDS)]
+    if env.is_app_factory:
+        command.append("--factory")
+    for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile"):
+        if options[name] is not None:
+            command += [f"--{name.replace('_', '-')}", str(options[name])]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # noqa: S606 - every word of it is ours or the operator's
 
 
 def _check(database: Database, options: Mapping[str, Any]) -> None:

@@ -30,10 +30,13 @@ Authorization = Annotated[
 ]
 
 
-async def limit_by_address(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-    """Count the request to its client's address, and refuse it when it is one too many."""
-    host = connection.client.host if connection.client else None
-    await connection.app.state.auth_limit.hit(client_key(host))
+async def limit_requests(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+    """Count the request to its session, or else to its client's address, and refuse it when it is one too many."""
+    if "user" in connection.scope:
+        key = connection.user.session_id.hex
+    else:
+        key = client_key(connection.client.host if connection.client else None)
+    await connection.app.state.auth_limit.hit(key)
 
 
 class AuthController(Controller):
@@ -41,7 +44,7 @@ class AuthController(Controller):
 
     path = "/auth"
     tags = ["Authentication"]
-    guards = [limit_by_address]
+    guards = [limit_requests]
 
     @post(
         "/signup",
@@ -75,8 +78,7 @@ class AuthController(Controller):
         authorization: Authorization = None,
     ) -> TokenPair:
         """Answer `POST /auth/login`."""
-        known = await principals.find(authorization)
-        return await sessions.log_in(data, user_agent, known.user_id if known else None)
+        return await sessions.log_in(data, user_agent, await principals.find(authorization))
 
     @post(
         "/refresh",
@@ -112,7 +114,7 @@ class AuthController(Controller):
     )
     async def log_out(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:
         """Answer `POST /auth/logout`."""
-        await sessions.end(request.user.user_id, request.user.session_id)
+        await sessions.log_out(request.user.user_id, request.user.session_id)
 
     @get(
         "/sessions",

@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 from litestar import MediaType, Request, Router, get
+from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
@@ -13,6 +14,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 from swagger_ui_bundle import swagger_ui_path
 
+from app.problems import not_found
 from controllers.contract import ContractConfig
 
 _PUBLIC = {"exclude_from_auth": True}
@@ -79,7 +81,13 @@ async def swagger_start() -> str:
 
 
 swagger_assets = create_static_files_router(
-    path="/docs/assets", directories=[swagger_ui_path], opt=_PUBLIC, include_in_schema=False, name="swagger-assets"
+    path="/docs/assets",
+    directories=[swagger_ui_path],
+    opt=_PUBLIC,
+    include_in_schema=False,
+    name="swagger-assets",
+    # No file has a name with NUL in it, or one of thousands of characters, and asking for it is an error.
+    exception_handlers={ValueError: not_found, InternalServerException: not_found},
 )
 
 

@@ -1,16 +1,19 @@
 """`/health`: for those who watch the service, not for those who use it."""
 
+import asyncio
 from typing import Literal
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from msgspec import Struct
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import schema
 from app.database import Database
 from app.errors import NotReady
 from controllers.documentation import problems
+
+_ANSWER_SECONDS = 3
 
 
 class Health(Struct):
@@ -41,8 +44,10 @@ class HealthController(Controller):
     async def ready(self, database: NamedDependency[Database]) -> Health:
         """Answer `GET /health/ready`."""
         try:
-            if not await schema.is_current(database):
-                raise NotReady("Migrations are missing: run `alembic upgrade head`.")
-        except (DBAPIError, OSError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                is_current = await schema.is_current(database)
+        except (SQLAlchemyError, OSError, TimeoutError):
             raise NotReady("The database does not answer.") from None
+        if not is_current:
+            raise NotReady("Migrations are missing: run `alembic upgrade head`.")
         return Health()

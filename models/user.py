@@ -1,5 +1,6 @@
 """A user: who owns a timeline of posts."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -16,8 +17,16 @@ from models.text import StorableText
 _COMMON_PASSWORDS = frozenset(FREQUENCY_LISTS["passwords"])
 
 
+def normalized(password: str) -> str:
+    """Return the form of a password that is hashed and compared.
+
+    One keyboard sends é as one code point and another as two; to the person it is the same password.
+    """
+    return unicodedata.normalize("NFKC", password)
+
+
 def _uncommon(password: str) -> str:
-    if password.lower() in _COMMON_PASSWORDS:
+    if normalized(password).lower() in _COMMON_PASSWORDS:
         raise ValueError("is one of the most common passwords; choose another")
     return password
 
@@ -43,13 +52,15 @@ class User(UserBase, table=True):
     """A stored user.
 
     `timeline_version` is the number that everything else is derived from: 0 at sign-up, and one more for every
-    committed change to a post, in the change's own transaction.
+    committed change to a post, in the change's own transaction. `password_version` counts the passwords, not the
+    hashes: a password may be hashed anew.
     """
 
     __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
 
     id: UUID = Field(default_factory=uuid7, primary_key=True, sa_type=UUIDBytes)
     password_hash: str = Field(sa_type=String(255))
+    password_version: int = 1
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     timeline_version: int = Field(default=0, sa_type=BigInteger)
 

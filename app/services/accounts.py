@@ -54,9 +54,10 @@ class AccountService:
         password_hash = await self._passwords.hash(form.new_password)
         async with self._units() as unit:
             user = await unit.users.lock(user_id)
-            if user.password_hash != verified:
+            if user.password_version != verified:
                 raise WrongPassword
             user.password_hash = password_hash
+            user.password_version += 1
             await unit.sessions.end_all(user_id, but=session_id)
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
@@ -78,17 +79,16 @@ class AccountService:
         verified = await self._verify(user_id, session_id, password)
         async with self._units() as unit:
             user = await unit.users.lock(user_id)
-            if user.password_hash != verified:
+            if user.password_version != verified:
                 raise WrongPassword
             await unit.users.delete(user)
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
 
-    async def _verify(self, user_id: UUID, session_id: UUID, password: str) -> str:
-        """Return the user's password hash, once it is known to be of this password."""
-        await self._password_failures.check(session_id.hex)
-        password_hash = await self._reads.password_hash_of(user_id)
-        if not await self._passwords.verify(password, password_hash):
-            await self._password_failures.count(session_id.hex)
-            raise WrongPassword
-        return password_hash
+    async def _verify(self, user_id: UUID, session_id: UUID, password: str) -> int:
+        """Return the version of the user's password, once this is known to be it."""
+        async with self._password_failures.attempt(session_id.hex):
+            stored = await self._reads.password_of_user(user_id)
+            if not await self._passwords.verify(password, stored.hash):
+                raise WrongPassword
+        return stored.version

@@ -1,6 +1,7 @@
 """A person's sessions: opened by logging in, renewed, listed and ended."""
 
 from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 from app.errors import InvalidCredentials, NotFound, Unauthenticated
@@ -11,6 +12,20 @@ from models import LogIn, SessionRead, TokenPair
 from models.columns import now
 
 _CONCURRENT_REFRESH = timedelta(seconds=10)
+
+
+class KnownSession(Protocol):
+    """A live session that a request proved to hold."""
+
+    @property
+    def user_id(self) -> UUID:
+        """Whose it is."""
+        ...
+
+    @property
+    def session_id(self) -> UUID:
+        """Which it is."""
+        ...
 
 
 class SessionService:
@@ -25,39 +40,36 @@ class SessionService:
         self._tokens = tokens
         self._log_in_failures = log_in_failures
 
-    async def log_in(self, form: LogIn, user_agent: str, known_user_id: UUID | None = None) -> TokenPair:
+    async def log_in(self, form: LogIn, user_agent: str, known: KnownSession | None = None) -> TokenPair:
         """Open a session. An unknown address takes as long to refuse as a wrong password.
 
-        Failed attempts on an address make further ones wait, but never those of `known_user_id`, who proved to hold a
-        live session: nobody is locked out by someone else's guessing.
+        Failed attempts on an address make further ones wait. Who proves to hold a live session of the same user waits
+        only for that session's own failures: nobody is locked out by someone else's guessing.
 
         Raises:
             InvalidCredentials: The address is unknown or the password wrong.
-            TooManyRequests: Too many attempts on this address failed of late.
+            TooManyRequests: Too many attempts failed of late.
             Overloaded: Too many passwords wait to be verified.
         """
-        user_id, password_hash = await self._reads.password_hash(form.email) or (None, None)
-        is_known = user_id is not None and user_id == known_user_id
-        if not is_known:
-            await self._log_in_failures.check(form.email)
-        is_right = await self._passwords.verify(form.password, password_hash)
-        if not is_right or user_id is None or password_hash is None:
-            if not is_known:
-                await self._log_in_failures.count(form.email)
-            raise InvalidCredentials
+        stored = await self._reads.password_of_address(form.email)
+        is_known = stored is not None and known is not None and known.user_id == stored.user_id
+        async with self._log_in_failures.attempt(known.session_id.hex if known and is_known else form.email):
+            is_right = await self._passwords.verify(form.password, stored.hash if stored else None)
+            if stored is None or not is_right:
+                raise InvalidCredentials
         rehashed = None
-        if self._passwords.is_outdated(password_hash):
+        if self._passwords.is_outdated(stored.hash):
             rehashed = await self._passwords.hash(form.password)
-        session, tokens = self._tokens.open(user_id, user_agent)
+        session, tokens = self._tokens.open(stored.user_id, user_agent)
         async with self._units() as unit:
-            user = await unit.users.lock(user_id)
-            # The password may have been changed while this one was verified.
-            if user.password_hash != password_hash:
+            user = await unit.users.lock(stored.user_id)
+            if user.password_version != stored.version:
+                # It was changed while this one was verified.
                 raise InvalidCredentials
             if rehashed is not None:
                 user.password_hash = rehashed
             unit.sessions.add(session)
-            unit.record(SessionsChanged(user_id=user_id))
+            unit.record(SessionsChanged(user_id=user.id))
             await unit.commit()
         return tokens
 
@@ -99,6 +111,17 @@ class SessionService:
         for session in sessions:
             session.is_current = session.id == current_id
         return sessions
+
+    async def log_out(self, user_id: UUID, session_id: UUID) -> None:
+        """End the asking session.
+
+        Raises:
+            Unauthenticated: Another request has ended it meanwhile.
+        """
+        try:
+            await self.end(user_id, session_id)
+        except NotFound:
+            raise Unauthenticated from None
 
     async def end(self, user_id: UUID, session_id: UUID) -> None:
         """End one of the user's sessions; its tokens are refused from the next request on.

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("id", UUIDBytes(), nullable=False),
         sa.Column("email", ExactString, nullable=False),
         sa.Column("password_hash", sa.String(255), nullable=False),
+        sa.Column("password_version", sa.Integer(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("timeline_version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),

@@ -1,5 +1,6 @@
 """Signing up, logging in, refreshing and logging out."""
 
+import asyncio
 import statistics
 from datetime import timedelta
 from time import perf_counter
@@ -121,6 +122,17 @@ async def test_hashes_are_renewed_at_log_in_when_the_parameters_change(settings:
         assert (await client.post("/auth/login", json=form)).status_code == 200
 
 
+async def test_log_ins_at_once_all_succeed_while_the_hash_is_renewed(settings: Settings) -> None:
+    form = {"email": "ada@example.com", "password": PASSWORD}
+    async with serve(create_app(settings)) as client:
+        await client.post("/auth/signup", json=form)
+
+    async with serve(create_app(settings.model_copy(update={"argon2_memory_kib": 16}))) as client:
+        answers = await asyncio.gather(*(client.post("/auth/login", json=form) for _ in range(6)))
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+
+
 async def stored_hash(app: Litestar) -> str:
     async with app.state.database.reading() as connection:
         password_hash: str = (await connection.exec_driver_sql("SELECT password_hash FROM users")).scalar_one()
@@ -147,6 +159,12 @@ async def test_a_logged_out_session_is_refused_at_once_and_the_others_stay(clien
     refreshed = await client.post("/auth/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
     assert_problem(refreshed, 401)
     assert (await other.get("/posts")).status_code == 200
+
+
+async def test_a_session_that_is_ended_twice_at_once_is_ended_once(ada: Person) -> None:
+    answers = await asyncio.gather(*(ada.request("POST", "/auth/logout") for _ in range(4)))
+
+    assert sorted(answer.status_code for answer in answers) == [204, 401, 401, 401]
 
 
 async def refresh(client: AsyncClient, token: str, user_agent: str = "browser") -> Person | None:

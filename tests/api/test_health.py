@@ -1,5 +1,7 @@
 """Health, as a load balancer asks for it."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,15 @@ async def test_a_process_without_its_database_is_live_but_not_ready(tmp_path: Pa
     async with serve(create_app(settings_for(nowhere, tmp_path))) as client:
         assert (await client.get("/health/live")).status_code == 200
         assert_problem(await client.get("/health/ready"), 503)
+
+
+async def test_a_database_that_accepts_and_says_nothing_is_not_ready_within_seconds(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = URL.create("mysql+asyncmy", "root", host="127.0.0.1", port=silent.getsockname()[1], database="x")
+        async with serve(create_app(settings_for(url, tmp_path))) as client, asyncio.timeout(6):
+            assert_problem(await client.get("/health/ready"), 503)
 
 
 @pytest.fixture(scope="module")

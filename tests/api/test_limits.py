@@ -1,5 +1,7 @@
 """Guessing is slow."""
 
+import asyncio
+
 import pytest
 from httpx import AsyncClient, Response
 from litestar import Litestar
@@ -46,6 +48,30 @@ async def test_the_wait_holds_for_the_right_password_too_but_not_for_other_accou
     right = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
     assert_limited(right, "login", "q=3;w=60")
     assert (await client.post("/auth/login", json={"email": bob.email, "password": PASSWORD})).status_code == 200
+
+
+async def test_no_number_of_attempts_at_once_gets_past_the_limit(client: AsyncClient, ada: Person) -> None:
+    answers = await asyncio.gather(*(fail_to_log_in(client, ada.email) for _ in range(15)))
+
+    assert sorted(answer.status_code for answer in answers) == [401] * 3 + [429] * 12
+
+
+async def test_a_live_session_is_no_way_to_guess_without_a_limit(ada: Person) -> None:
+    form = {"email": ada.email, "password": "incorrect horse"}
+
+    answers = [(await ada.request("POST", "/auth/login", json=form)).status_code for _ in range(5)]
+
+    assert answers == [401, 401, 401, 429, 429]
+
+
+async def test_a_client_with_a_session_is_not_limited_by_others_at_its_address(
+    client: AsyncClient, ada: Person
+) -> None:
+    for _ in range(20):
+        await client.post("/auth/refresh", json={"refresh_token": "x"})
+    assert_problem(await client.post("/auth/refresh", json={"refresh_token": "x"}), 429)
+
+    assert (await ada.request("POST", "/auth/logout")).status_code == 204
 
 
 async def test_who_holds_a_live_session_is_not_locked_out_by_someone_elses_guessing(
@@ -107,6 +133,8 @@ async def test_posts_are_not_limited(ada: Person) -> None:
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
         ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
         (None, None, True),
     ],
 )

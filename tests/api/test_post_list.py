@@ -206,6 +206,40 @@ async def test_the_largest_page_and_cursor_are_taken(ada: Person) -> None:
     assert len((await ada.get("/posts?limit=1000&cursor=9223372036854775807")).json()) == 1
 
 
+@pytest.mark.parametrize("first_query", ["limit=1", "limit=1&limit=3", "limit=3&limit=1", "limit=3"])
+async def test_repeated_parameters_do_not_put_one_page_in_anothers_place(ada: Person, first_query: str) -> None:
+    for number in range(5):
+        await ada.add(f"post {number}")
+    await ada.get(f"/posts?{first_query}")
+
+    for _ in range(2):
+        assert len((await ada.get("/posts?limit=1")).json()) == 1
+        assert len((await ada.get("/posts?limit=3")).json()) == 3
+        assert len((await ada.get("/posts")).json()) == 5
+
+
+@pytest.mark.parametrize("query", ["limit=", "limit=0", "cursor=x"])
+async def test_what_is_in_the_cache_or_at_the_client_does_not_make_a_query_valid(ada: Person, query: str) -> None:
+    await ada.get("/posts")
+
+    assert_problem(await ada.get(f"/posts?{query}"), 400, query.partition("=")[0])
+    assert_problem(await ada.get(f"/posts?{query}", headers={"if-none-match": '"0"'}), 400, query.partition("=")[0])
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+async def test_a_page_that_the_client_has_is_not_sent_again(ada: Person, is_cached: bool) -> None:
+    await ada.add("one")
+    await ada.add("two")
+    if is_cached:
+        await ada.get("/posts?limit=1")
+
+    response = await ada.get("/posts?limit=1", headers={"if-none-match": '"2"'})
+
+    assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", '"2"')
+    assert response.headers["cache-status"] == (HIT if is_cached else MISS)
+    assert len((await ada.get("/posts?limit=1", headers={"if-none-match": '"1"'})).json()) == 1
+
+
 async def test_a_query_that_means_nothing_does_not_fill_the_cache(ada: Person) -> None:
     await ada.get("/posts?tracking=1")
 

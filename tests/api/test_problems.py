@@ -10,9 +10,28 @@ from sqlalchemy.exc import OperationalError
 from tests.api.people import PASSWORD, Person, assert_problem
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/posts/x/y", "/auth", "/docs/nope.js", "/docs/assets/nope.js"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nope",
+        "/posts/x/y",
+        "/auth",
+        "/docs/nope.js",
+        "/docs/assets/nope.js",
+        "/docs/assets/%00",
+        f"/docs/assets/{'a' * 300}",
+    ],
+)
 async def test_an_unknown_address_is_not_found(client: AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404)
+
+
+async def test_a_body_with_many_faults_gets_a_list_of_the_first(ada: Person) -> None:
+    response = await ada.request("POST", "/posts", json={f"field{number}": 1 for number in range(5000)})
+
+    assert response.status_code == 400
+    assert len(response.json()["errors"]) == 100
 
 
 @pytest.mark.parametrize(

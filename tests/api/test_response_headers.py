@@ -66,10 +66,13 @@ async def test_a_configured_site_is_let_in_and_no_other(open_app: Litestar) -> N
         allowed = await client.options("/posts", headers={"origin": "https://site.example"} | preflight)
         refused = await client.options("/posts", headers={"origin": "https://other.example"} | preflight)
         answer = await client.get("/health/live", headers={"origin": "https://site.example"})
+        ada = await Person.sign_up(client, "ada@example.com")
+        listed = await ada.get("/posts", headers={"origin": "https://site.example"})
 
     assert allowed.headers["access-control-allow-origin"] == "https://site.example"
     assert "PATCH" in allowed.headers["access-control-allow-methods"]
     assert "access-control-allow-origin" not in refused.headers
+    assert {"Origin", "Authorization"} <= set(listed.headers["vary"].replace(" ", "").split(","))
     assert "etag" in answer.headers["access-control-expose-headers"].lower()
 
 

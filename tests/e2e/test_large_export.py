@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,9 @@ def one_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serv
 def test_two_hundred_megabytes_are_exported_within_64_mebibytes(one_process: Server) -> None:
     person = Client.sign_up(one_process.url, "large@example.com")
     ids = [person.add(f"{number:06}" + "x" * (TEXT_BYTES - 6)) for number in range(POSTS)]
+    # Every connection has been in use, as in a process that has served for a while.
+    with ThreadPoolExecutor(32) as pool:
+        assert set(pool.map(lambda _: person.request("GET", f"/posts/{ids[0]}").status_code, range(96))) == {200}
     before = one_process.reset_peak_memory()
 
     seen: list[str] = []

@@ -1,12 +1,17 @@
 """What has outlived its use is removed, in batches, by one process at a time."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
-from sqlmodel import SQLModel
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel, col
 
 from app import pruning
 from app.database import Database
@@ -66,6 +71,33 @@ async def test_more_than_a_batch_is_removed_batch_by_batch(database: Database, m
     assert await pruner_of(database).prune() == 30
 
 
+async def test_a_key_that_was_used_anew_while_it_was_being_pruned_is_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(database, timedelta(hours=25), rows=2)
+    begin = database.writer.begin
+
+    def renew_then_begin() -> Any:
+        @asynccontextmanager
+        async def renewed() -> AsyncIterator[AsyncConnection]:
+            monkeypatch.setattr(database, "writer", writer)
+            async with begin() as connection:
+                await connection.execute(
+                    update(IdempotencyKey).where(col(IdempotencyKey.key) == "key 0").values(created_at=now())
+                )
+                yield connection
+
+        return renewed()
+
+    writer = database.writer
+    monkeypatch.setattr(database, "writer", SimpleNamespace(begin=renew_then_begin))
+    async with database.reading() as connection:
+        pruner = pruner_of(database)
+        await pruner._remove(connection, IdempotencyKey, pruner._rules[IdempotencyKey]())
+
+    assert await count(database, IdempotencyKey) == 1
+
+
 async def test_one_connection_of_each_kind_is_enough(database: Database) -> None:
     await fill(database, timedelta(days=31))
     small = Database(database.url, pool_size=1)
@@ -93,7 +125,7 @@ async def test_it_goes_on_after_the_database_was_away(database: Database, monkey
     async def prune() -> int:
         calls.append(1)
         if len(calls) == 1:
-            raise OperationalError("DELETE", {}, Exception("gone away"))
+            raise PoolTimeoutError("no connection is free")
         if len(calls) == 3:
             third_time.set()
         return 0

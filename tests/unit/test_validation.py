@@ -47,7 +47,9 @@ def test_a_password_of_8_to_128_characters_is_taken_whatever_it_is_made_of(passw
     assert SignUp(email="ada@example.com", password=password).password == password
 
 
-@pytest.mark.parametrize("password", ["x7.k2-q", "k" * 129, "password1", "PASSWORD1", "12345678", "with\x00nul!"])
+@pytest.mark.parametrize(
+    "password", ["x7.k2-q", "k" * 129, "password1", "PASSWORD1", "\uff50\uff41ssword1", "12345678", "with\x00nul!"]
+)
 def test_short_long_and_common_passwords_are_refused(password: str) -> None:
     with pytest.raises(ValidationError):
         SignUp(email="ada@example.com", password=password)
