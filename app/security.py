@@ -49,11 +49,8 @@ class BearerMiddleware(JWTAuthenticationMiddleware):
     """Litestar's JWT middleware, for the scheme `Bearer` and no other (RFC 6750, section 2.1)."""
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """Return whom the request's token speaks for; a scheme's name has no case (RFC 9110, section 11.1)."""
-        scheme, _, token = connection.headers.get(self.auth_header, "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise NotAuthorizedException
-        return await self.authenticate_token(token.strip(), connection)
+        """Return whom the request's token speaks for."""
+        return await self.authenticate_token(_bearer_token(connection.headers.get(self.auth_header, "")), connection)
 
 
 class PrincipalFinder:
@@ -65,12 +62,9 @@ class PrincipalFinder:
 
     async def find(self, authorization: str | None) -> Principal | None:
         """Return the principal, or `None` where the header is missing or opens nothing."""
-        scheme, _, encoded = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
         try:
             token = self._auth.token_cls.decode(
-                encoded.strip(),
+                _bearer_token(authorization or ""),
                 self._auth.token_secret,
                 self._auth.algorithm,
                 require_claims=self._auth.require_claims,
@@ -114,6 +108,14 @@ def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines)
         # HEAD and the like must not get around the guard; only a preflight request carries no token.
         exclude_http_methods=["OPTIONS"],
     )
+
+
+def _bearer_token(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    # A scheme's name has no case (RFC 9110, section 11.1).
+    if scheme.lower() != "bearer":
+        raise NotAuthorizedException
+    return token.strip()
 
 
 async def _principal_of(token: AccessToken, timelines: Timelines) -> Principal | None:
