@@ -11,7 +11,7 @@ from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from msgspec import Struct
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import DomainError, InvalidRequest, Unauthenticated
@@ -99,8 +99,10 @@ def _of_http_error(error: HTTPException) -> ProblemDetailsException:
     return _problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=error.headers)
 
 
-def _of_unavailable_database(error: DBAPIError) -> ProblemDetailsException:
-    logger.error("the database does not answer", exc_info=error)
+def _of_unavailable_database(error: SQLAlchemyError) -> ProblemDetailsException:
+    # The number of a MySQL error or the text of a SQLite one; what else MySQL says may quote what was being written.
+    reason = getattr(error, "orig", None) or error
+    logger.error("the database does not answer: %s %s", type(reason).__name__, *reason.args[:1] or ("",))
     return _problem(503, "The database does not answer; try again.", headers={"Retry-After": "2"})
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, EmailStr
+from pydantic import Field as PydanticField
 from sqlalchemy import BigInteger, String
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
@@ -34,7 +35,16 @@ def _uncommon(password: str) -> str:
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
 """An address, in lower case: addresses are compared without regard to case."""
 
-NewPassword = Annotated[StorableText, AfterValidator(_uncommon)]
+NewPassword = Annotated[
+    StorableText,
+    AfterValidator(_uncommon),
+    PydanticField(
+        min_length=8,
+        max_length=128,
+        description="8 to 128 characters, without further rules; the most common passwords are refused.",
+    ),
+]
+"""A password as it may be chosen."""
 
 
 class UserBase(SQLModel):
@@ -70,11 +80,7 @@ class SignUp(UserBase):
 
     model_config = {"extra": "forbid"}
 
-    password: NewPassword = Field(
-        min_length=8,
-        max_length=128,
-        description="8 to 128 characters, without further rules; the most common passwords are refused.",
-    )
+    password: NewPassword
 
 
 class LogIn(UserBase):
@@ -94,11 +100,7 @@ class PasswordChange(SQLModel):
     model_config = {"extra": "forbid"}
 
     current_password: StorableText = Field(min_length=1, max_length=128)
-    new_password: NewPassword = Field(
-        min_length=8,
-        max_length=128,
-        description="8 to 128 characters, without further rules; the most common passwords are refused.",
-    )
+    new_password: NewPassword
 
 
 class PasswordConfirmation(SQLModel):
