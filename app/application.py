@@ -31,7 +31,7 @@ from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
-from app.startup import StartupChecks, serving
+from app.startup import Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
@@ -127,7 +127,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         request_max_body_size=_BODY_LIMIT_BYTES,
         response_cache_config=create_response_cache_config(settings.cache_seconds),
         stores={"response_cache": BoundedStore(settings.cache_max_bytes)},
-        plugins=[PydanticPlugin(), create_problem_plugin(), StartupChecks(database, settings.trusted_proxies)],
+        plugins=[PydanticPlugin(), create_problem_plugin(), Launch(database, settings.trusted_proxies)],
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,

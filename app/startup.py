@@ -4,13 +4,13 @@ import asyncio
 import logging
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import click
+import uvicorn
 from filelock import FileLock, Timeout
 from litestar import Litestar
 from litestar.plugins import CLIPlugin
@@ -29,8 +29,8 @@ _DATABASE_ANSWER_SECONDS = 15
 _GRACE_SECONDS = 20
 
 
-class StartupChecks(CLIPlugin):
-    """Checks what `litestar run` is about to rely on, and prints where the service can be found."""
+class Launch(CLIPlugin):
+    """Checks what `litestar run` is about to rely on, prints where the service can be found, and serves."""
 
     def __init__(self, database: Database, trusted_proxies: tuple[str, ...]) -> None:
         self._database = database
@@ -47,25 +47,29 @@ class StartupChecks(CLIPlugin):
         os.environ["FORWARDED_ALLOW_IPS"] = ",".join(self._trusted_proxies)
         context = click.get_current_context()
         _check(self._database, context.params)
-        if context.params["wc"] > 1 and not context.params["reload"]:
-            _become_uvicorn(context.obj, context.params)
+        if not any(context.params[name] for name in ("reload", "reload_dir", "reload_include", "reload_exclude")):
+            _serve(context.obj, context.params)
+            context.exit()
         yield
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add no command."""
 
 
-def _become_uvicorn(env: Any, options: Mapping[str, Any]) -> NoReturn:
-    """Replace this process by the server, which Litestar would start as a child and not tell of a signal to stop."""
-    command = [sys.executable, "-m", "uvicorn", env.app_path, "--app-dir", str(env.cwd)]
-    command += ["--workers", str(options["wc"]), "--timeout-graceful-shutdown", str(_GRACE_SECONDS)]
-    if env.is_app_factory:
-        command.append("--factory")
-    for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile"):
-        if options[name] is not None:
-            command += [f"--{name.replace('_', '-')}", str(options[name])]
-    sys.stdout.flush()
-    os.execv(sys.executable, command)  # noqa: S606 - every word of it is ours or the operator's
+def _serve(env: Any, options: Mapping[str, Any]) -> None:
+    """Serve until told to stop.
+
+    Litestar's own command would start several workers as a child that hears of no signal, and let one worker wait
+    without end for an answer that is never finished.
+    """
+    uvicorn.run(
+        env.app_path,
+        factory=env.is_app_factory,
+        app_dir=str(env.cwd),
+        workers=options["wc"],
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        **{name: options[name] for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile")},
+    )
 
 
 def _check(database: Database, options: Mapping[str, Any]) -> None:

@@ -44,6 +44,18 @@ def test_several_workers_stop_with_the_process_that_started_them(tmp_path: Path)
                 httpx.get(f"{server.url}/health/live")
 
 
+def test_a_request_that_never_ends_does_not_keep_the_process(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        token = Client.sign_up(server.url, "ada@example.com").tokens["access_token"]
+        head = f"POST /posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 100\r\n\r\n{{"
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as half_open:
+            half_open.sendall(head.encode())
+            assert httpx.get(f"{server.url}/health/live").status_code == 200
+
+            server.process.terminate()
+            server.process.wait(30)
+
+
 def assert_refuses(tmp_path: Path, reason: str, *options: str, **settings: str) -> None:
     if "--port" not in options:
         options = (*options, "--port", str(free_port()))
