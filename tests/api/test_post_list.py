@@ -2,12 +2,17 @@
 
 import asyncio
 import re
+from typing import Any
+from uuid import UUID
 
 import pytest
 from litestar import Litestar
 
 from app.application import create_app
+from app.ports import Page
+from app.services.posts import PostService
 from app.settings import Settings
+from models import PostCreate
 from tests.api.conftest import Fired, serve
 from tests.api.people import Person, assert_problem
 
@@ -204,6 +209,25 @@ async def test_the_largest_page_and_cursor_are_taken(ada: Person) -> None:
     await ada.add("hello")
 
     assert len((await ada.get("/posts?limit=1000&cursor=9223372036854775807")).json()) == 1
+
+
+async def test_a_list_that_was_read_newer_than_looked_up_is_named_and_cached_by_what_was_read(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = PostService.page
+
+    async def write_then_read(self: PostService, owner_id: UUID, **options: Any) -> Page:
+        monkeypatch.setattr(PostService, "page", read)
+        await self.create(owner_id, PostCreate(text="meanwhile"))
+        return await read(self, owner_id, **options)
+
+    monkeypatch.setattr(PostService, "page", write_then_read)
+    first = await ada.get("/posts")
+    second = await ada.get("/posts")
+
+    assert [post["text"] for post in first.json()] == ["meanwhile"]
+    assert (first.headers["etag"], first.headers["cache-status"]) == ('"1"', MISS)
+    assert (second.content, second.headers["cache-status"]) == (first.content, HIT)
 
 
 @pytest.mark.parametrize("first_query", ["limit=1", "limit=1&limit=3", "limit=3&limit=1", "limit=3"])
