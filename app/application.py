@@ -31,7 +31,7 @@ from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
-from app.startup import Launch, serving
+from app.startup import BackgroundWork, Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
@@ -91,12 +91,14 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
     bus.subscribe(PostEvent, wakeups.on_change)
     bus.subscribe(SessionsChanged, wakeups.on_change)
     feed = FeedService(reads, timelines, wakeups, heartbeat_seconds=_HEARTBEAT_SECONDS)
-    watch = None if database.is_sqlite else DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL)
     pruner = Pruner(
         database,
         event_retention=timedelta(days=settings.event_retention_days),
         interval=timedelta(seconds=settings.prune_seconds),
     )
+    work: list[BackgroundWork] = [pruner]
+    if not database.is_sqlite:
+        work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
     principals = PrincipalFinder(jwt_auth, timelines)
 
     app = Litestar(
@@ -131,7 +133,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
-        lifespan=[lambda _: serving(database, passwords, wakeups, [pruner] if watch is None else [pruner, watch])],
+        lifespan=[lambda _: serving(database, passwords, wakeups, work)],
     )
 
     async def emit(event: PostEvent) -> None:

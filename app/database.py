@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, text
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -61,15 +61,6 @@ class Database:
         """Yield a session in a transaction, which is rolled back unless it was committed."""
         async with AsyncSession(self.writer, expire_on_commit=False) as session:
             yield session
-
-    async def ping(self) -> None:
-        """Run a statement that needs nothing but the database.
-
-        Raises:
-            sqlalchemy.exc.DBAPIError: The database does not answer.
-        """
-        async with self.reading() as connection:
-            await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
         """Close every connection."""

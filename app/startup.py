@@ -162,8 +162,7 @@ async def _check_database(database: Database) -> None:
             with sole_user_of(database):
                 await schema.upgrade(database)
             return
-        await asyncio.wait_for(database.ping(), _DATABASE_ANSWER_SECONDS)
-        if not await schema.is_current(database):
+        if not await asyncio.wait_for(schema.is_current(database), _DATABASE_ANSWER_SECONDS):
             logger.warning("migrations are missing, so requests will fail: run `alembic upgrade head`")
     except (DBAPIError, OSError, TimeoutError) as error:
         reason = getattr(error, "orig", None) or error

@@ -14,6 +14,7 @@ from app.keyring import Keyring
 from app.ports import AccessTokens
 from models import Session, TokenPair
 from models.columns import now
+from models.session import USER_AGENT_LENGTH
 
 
 class RefreshClaim(NamedTuple):
@@ -42,7 +43,7 @@ class SessionTokens:
         session = Session(
             id=uuid7(),
             user_id=user_id,
-            user_agent=user_agent[:255],
+            user_agent=user_agent[:USER_AGENT_LENGTH],
             created_at=at,
             last_used_at=at,
             expires_at=at + self._session_lifetime,

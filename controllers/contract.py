@@ -1,6 +1,7 @@
 """The OpenAPI document: what Litestar derives from the routes, made to say no more and no less than they do."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from litestar.openapi import OpenAPIConfig
@@ -27,7 +28,11 @@ class Contract(OpenAPI):
     """An OpenAPI document that generated clients can rely on."""
 
     def to_schema(self) -> dict[str, Any]:
-        """Return the document as JSON values."""
+        """Return the document as JSON values, made once."""
+        return self._values
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
         document = super().to_schema()
         schemas = document["components"]["schemas"]
         for path_item in document["paths"].values():

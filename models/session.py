@@ -10,11 +10,13 @@ from uuid_utils.compat import uuid7
 
 from models.columns import UTCDateTime, UUIDBytes, now
 
+USER_AGENT_LENGTH = 255
+
 
 class SessionBase(SQLModel):
     """What a person recognises a session by. `last_used_at` is when its tokens were last drawn."""
 
-    user_agent: str = Field(default="", max_length=255, sa_type=String(255))
+    user_agent: str = Field(default="", max_length=USER_AGENT_LENGTH, sa_type=String(USER_AGENT_LENGTH))
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     last_used_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
@@ -32,6 +34,10 @@ class Session(SessionBase, table=True):
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, sa_type=UUIDBytes)
     generation: int = 1
     refresh_token_hash: str = Field(sa_type=String(64))
+
+    def is_of(self, user_agent: str) -> bool:
+        """Return whether a client that calls itself so opened the session."""
+        return self.user_agent == user_agent[:USER_AGENT_LENGTH]
 
 
 class SessionRead(SessionBase):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from app.errors import WrongPassword
-from app.ports import FailureLimit, Passwords, Reads, Units
+from app.ports import FailureLimit, Passwords, Reads, UnitOfWork, Units
 from app.tokens import SessionTokens
 from events.types import SessionsChanged
 from models import PasswordChange, PostRead, SignUp, TokenPair, User, UserRead
@@ -53,9 +53,7 @@ class AccountService:
         verified = await self._verify(user_id, session_id, form.current_password)
         password_hash = await self._passwords.hash(form.new_password)
         async with self._units() as unit:
-            user = await unit.users.lock(user_id)
-            if user.password_version != verified:
-                raise WrongPassword
+            user = await _lock(unit, user_id, verified)
             user.password_hash = password_hash
             user.password_version += 1
             await unit.sessions.end_all(user_id, but=session_id)
@@ -78,9 +76,7 @@ class AccountService:
         """
         verified = await self._verify(user_id, session_id, password)
         async with self._units() as unit:
-            user = await unit.users.lock(user_id)
-            if user.password_version != verified:
-                raise WrongPassword
+            user = await _lock(unit, user_id, verified)
             await unit.users.delete(user)
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
@@ -92,3 +88,11 @@ class AccountService:
             if not await self._passwords.verify(password, stored.hash):
                 raise WrongPassword
         return stored.version
+
+
+async def _lock(unit: UnitOfWork, user_id: UUID, verified: int) -> User:
+    """Return the user to change, whose password is still the one that was verified."""
+    user = await unit.users.lock(user_id)
+    if user.password_version != verified:
+        raise WrongPassword
+    return user

@@ -56,15 +56,17 @@ class FeedService:
                 if after > version:
                     yield Reset(version)
                     after = version
-                while after < version:
+                if after < version:
                     events = await self._reads.events_after(user_id, after, _EVENTS_AT_A_TIME)
                     if not events or events[0].version != after + 1:
                         yield Reset(version)
                         after = version
-                        break
+                        continue
                     for event in events:
                         yield event
                         after = event.version
+                    # However much there is to catch up with, the session may end meanwhile, and the process too.
+                    continue
                 try:
                     await asyncio.wait_for(woken.wait(), self._heartbeat_seconds)
                 except TimeoutError:

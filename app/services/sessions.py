@@ -96,7 +96,7 @@ class SessionService:
             is_concurrent = (
                 claim.generation == session.generation - 1
                 and at - session.last_used_at <= _CONCURRENT_REFRESH
-                and session.user_agent == user_agent[:255]
+                and session.is_of(user_agent)
             )
             if is_concurrent:
                 return self._tokens.repeat(session)

@@ -215,3 +215,17 @@ async def test_changes_and_endings_of_another_process_are_noticed(database: Data
 
     watching.cancel()
     await there.database.close()
+
+
+async def test_a_session_that_ends_while_its_follower_catches_up_is_told_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.feed._EVENTS_AT_A_TIME", 3)
+    user_id, session_id = await node.add_user()
+    await node.write(user_id, 9)
+    entries = node.feed.follow(user_id, session_id, 0)
+    assert await versions(entries, 3) == [1, 2, 3]
+
+    await node.end_session(user_id, session_id)
+
+    assert await is_over(entries)
