@@ -17,8 +17,11 @@ from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
 from app.database_watch import DatabaseWatch
+from app.event_commands import EventCommands
 from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
+from app.outbox import SqlOutbox
+from app.outgoing import Caller, Destinations
 from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
@@ -30,34 +33,45 @@ from app.services.accounts import AccountService
 from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
+from app.services.webhooks import WebhookService
 from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
 from app.startup import BackgroundWork, Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
 from app.wakeups import Wakeups
+from app.webhook_queue import WebhookQueue
+from app.webhook_sender import MOST_AT_ONCE, SenderPolicy, WebhookSender
 from controllers.auth import AuthController
 from controllers.docs import create_openapi_config, openapi_document, swagger_assets, swagger_start
 from controllers.feed import FeedController
 from controllers.health import HealthController
 from controllers.me import MeController
 from controllers.posts import PostController
+from controllers.webhooks import WebhookController
 from events.bus import EventBus
 from events.emitter import TolerantEventEmitter
-from events.types import PostEvent, SessionsChanged
+from events.relay import DurableListener, Relay, RelayPolicy
+from events.types import DeliveriesQueued, PostEvent, SessionsChanged
 
 _BODY_LIMIT_BYTES = 1_048_576
 _HEARTBEAT_SECONDS = 15
 _WATCH_INTERVAL = timedelta(seconds=0.5)
 
 
-def create_app(settings: Settings | None = None, *, listeners: Sequence[EventListener] = ()) -> Litestar:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    listeners: Sequence[EventListener] = (),
+    durable_listeners: Sequence[DurableListener] = (),
+) -> Litestar:
     """Return the service.
 
     Args:
         settings: Read from the environment and `.env` when not given, as the Litestar CLI and servers do.
         listeners: Functions under Litestar's `@listener("post.created", "post.updated", "post.deleted")`. Each is
             called with the event after its commit, in the background.
+        durable_listeners: Listeners that get every event at least once, whatever fails.
 
     Raises:
         SystemExit: No settings are given and those of the environment are unusable; the message says why.
@@ -65,7 +79,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
     """
     if settings is None:
         try:
-            return create_app(load_settings(), listeners=listeners)
+            return create_app(load_settings(), listeners=listeners, durable_listeners=durable_listeners)
         except ConfigurationError as error:
             raise SystemExit(f"postline: {error}") from None
 
@@ -99,6 +113,19 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
     work: list[BackgroundWork] = [pruner]
     if not database.is_sqlite:
         work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
+    destinations = Destinations(settings.webhook_allowed_networks)
+    webhooks = WebhookService(units, reads, destinations)
+    caller = Caller(destinations, max_connections=MOST_AT_ONCE)
+    sender = WebhookSender(WebhookQueue(database), caller, SenderPolicy())
+    bus.subscribe(DeliveriesQueued, sender.on_queued)
+    work.append(sender)
+    durable_listeners = [DurableListener("webhooks", webhooks.queue), *durable_listeners]
+    durable_names = [listener.name for listener in durable_listeners]
+    outbox = SqlOutbox(database, durable_names)
+    for listener in durable_listeners:
+        relay = Relay(listener, outbox, RelayPolicy())
+        bus.subscribe(PostEvent, relay.on_change)
+        work.append(relay)
     principals = PrincipalFinder(jwt_auth, timelines)
 
     app = Litestar(
@@ -107,6 +134,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
             MeController,
             PostController,
             FeedController,
+            WebhookController,
             HealthController,
             openapi_document,
             swagger_start,
@@ -119,6 +147,7 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
             "posts": Provide(lambda: posts, sync_to_thread=False),
             "principals": Provide(lambda: principals, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
+            "webhooks": Provide(lambda: webhooks, sync_to_thread=False),
         },
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit), "bus": bus, "database": database}),
         middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
@@ -129,7 +158,12 @@ def create_app(settings: Settings | None = None, *, listeners: Sequence[EventLis
         request_max_body_size=_BODY_LIMIT_BYTES,
         response_cache_config=create_response_cache_config(settings.cache_seconds),
         stores={"response_cache": BoundedStore(settings.cache_max_bytes)},
-        plugins=[PydanticPlugin(), create_problem_plugin(), Launch(database, settings.trusted_proxies)],
+        plugins=[
+            PydanticPlugin(),
+            create_problem_plugin(),
+            Launch(database, settings.trusted_proxies),
+            EventCommands(database, durable_names),
+        ],
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.wakeups import Wakeups
+from events.waiting import happens
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +22,12 @@ class DatabaseWatch:
         self._wakeups = wakeups
         self._read_marks = read_marks
         self._interval = interval.total_seconds()
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Watch until cancelled; a database that is away is asked again the next time."""
+        """Watch until told to stop; a database that is away is asked again the next time."""
         known: dict[UUID, Any] = {}
-        while True:
-            await asyncio.sleep(self._interval)
+        while not await happens(self._stopping, within=self._interval):
             followed = self._wakeups.followed
             try:
                 marks = await self._read_marks(followed) if followed else {}
@@ -37,3 +38,7 @@ class DatabaseWatch:
                 if user_id not in known or known[user_id] != marks.get(user_id):
                     self._wakeups.wake(user_id)
             known = {user_id: marks.get(user_id) for user_id in followed}
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()

@@ -63,6 +63,13 @@ class EmailTaken(DomainError):
     title = "Email is taken"
 
 
+class TooManyWebhooks(DomainError):
+    """The owner has as many webhooks as one may have."""
+
+    status = 409
+    title = "Too many webhooks"
+
+
 class PreconditionFailed(DomainError):
     """`If-Match` names none of the states the object is in (RFC 9110, section 13.1.1)."""
 

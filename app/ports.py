@@ -1,13 +1,24 @@
 """What the use cases ask of the outside: interfaces that infrastructure fills in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.types import Event, PostEvent
-from models import IdempotencyKey, Post, PostRead, Session, SessionRead, User, UserRead
+from models import (
+    IdempotencyKey,
+    Post,
+    PostRead,
+    Session,
+    SessionRead,
+    User,
+    UserRead,
+    Webhook,
+    WebhookDeliveryRead,
+    WebhookRead,
+)
 
 
 class Page(NamedTuple):
@@ -46,7 +57,8 @@ class Users(Protocol):
         """Lock the user's row, raise the timeline's version by one, and return it.
 
         Every writer of a timeline comes through here first, so that changes of one user queue on this row and commit
-        in the order of their versions. Raises `Unauthenticated` when the user is gone.
+        in the order of their versions; from the commit on, durable listeners have something to take. Raises
+        `Unauthenticated` when the user is gone.
         """
         ...
 
@@ -94,6 +106,24 @@ class IdempotencyKeys(Protocol):
         """Keep what the key was used for, in place of an older use."""
 
 
+class Webhooks(Protocol):
+    """Webhooks, within one transaction."""
+
+    def add(self, webhook: Webhook) -> None:
+        """Insert the webhook."""
+
+    async def count(self, owner_id: UUID) -> int:
+        """Return how many webhooks the owner has."""
+        ...
+
+    async def remove(self, owner_id: UUID, webhook_id: UUID) -> bool:
+        """Remove the owner's webhook; return whether there was one."""
+        ...
+
+    async def queue(self, owner_id: UUID, events: Sequence[PostEvent]) -> None:
+        """Add the events to what the owner's webhooks are to be told, each of those it wants and once."""
+
+
 class UnitOfWork(Protocol):
     """One transaction, and the events of what it changed."""
 
@@ -115,6 +145,11 @@ class UnitOfWork(Protocol):
     @property
     def idempotency_keys(self) -> IdempotencyKeys:
         """The idempotency keys, in this transaction."""
+        ...
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks, in this transaction."""
         ...
 
     def record(self, event: Event) -> None:
@@ -161,6 +196,21 @@ class Reads(Protocol):
         """Return the user's sessions that are alive at that time, newest first."""
         ...
 
+    async def has_webhooks(self, owner_id: UUID) -> bool:
+        """Return whether the owner has a webhook that is to be told something."""
+        ...
+
+    async def webhooks(self, owner_id: UUID) -> list[WebhookRead]:
+        """Return the owner's webhooks, newest first."""
+        ...
+
+    async def webhook_deliveries(self, owner_id: UUID, webhook_id: UUID, limit: int) -> list[WebhookDeliveryRead]:
+        """Return a webhook's newest deliveries, newest first.
+
+        Raises `NotFound` when the owner has no such webhook.
+        """
+        ...
+
     async def user(self, user_id: UUID) -> UserRead:
         """Return the user; raise `Unauthenticated` when they are gone."""
         ...
@@ -184,6 +234,13 @@ class FailureLimit(Protocol):
         made one after the other, so that no number of them at once gets past the limit.
         """
         ...
+
+
+class Destinations(Protocol):
+    """Knows which addresses may be called."""
+
+    async def check(self, url: str) -> None:
+        """Raise `InvalidRequest` when the address may not be called, or can't be."""
 
 
 class Passwords(Protocol):

@@ -6,39 +6,59 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, inspect, select, text
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
 from app.database import Database
-from models import IdempotencyKey, Session, StoredEvent
+from events.waiting import happens
+from models import DeadLetter, DeliveryStatus, IdempotencyKey, Session, StoredEvent, User, WebhookDelivery
 from models.columns import now
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 500
+_DELIVERY_LIFETIME = timedelta(days=7)
 
 
 class Pruner:
-    """Removes expired sessions, used-up idempotency keys, and events older than the history that is kept."""
+    """Removes expired sessions, used-up idempotency keys, old deliveries, and events older than the history kept."""
 
     def __init__(self, database: Database, *, event_retention: timedelta, interval: timedelta) -> None:
         self._database = database
-        self._interval = interval
+        self._interval = interval.total_seconds()
+        self._stopping = asyncio.Event()
         self._rules: dict[type[SQLModel], Callable[[], ColumnElement[bool]]] = {
             Session: lambda: col(Session.expires_at) < now(),
             IdempotencyKey: lambda: col(IdempotencyKey.created_at) < now() - IdempotencyKey.lifetime,
+            WebhookDelivery: lambda: and_(
+                col(WebhookDelivery.created_at) < now() - _DELIVERY_LIFETIME,
+                col(WebhookDelivery.status) != DeliveryStatus.PENDING,
+            ),
             StoredEvent: lambda: col(StoredEvent.occurred_at) < now() - event_retention,
+        }
+        self._exceptions: dict[type[SQLModel], ColumnElement[bool]] = {
+            # What some durable listener lacks, or can be given again.
+            StoredEvent: or_(
+                exists().where(col(User.id) == col(StoredEvent.user_id), col(User.undelivered_since).is_not(None)),
+                exists().where(
+                    col(DeadLetter.user_id) == col(StoredEvent.user_id),
+                    col(DeadLetter.version) == col(StoredEvent.version),
+                ),
+            )
         }
 
     async def run(self) -> None:
-        """Prune again and again, until cancelled; a database that is away is tried again the next time."""
-        while True:
-            await asyncio.sleep(self._interval.total_seconds())
+        """Prune again and again until told to stop; a database that is away is tried again the next time."""
+        while not await happens(self._stopping, within=self._interval):
             try:
                 await self.prune()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
                 logger.warning("pruning failed and will be tried again: %s", type(error).__name__)
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()
 
     async def prune(self) -> int:
         """Remove what is due, and return how many rows that were; none where another process is at it."""
@@ -52,7 +72,7 @@ class Pruner:
     async def _remove(self, connection: AsyncConnection, model: type[SQLModel], is_due: ColumnElement[bool]) -> int:
         keys = inspect(model).primary_key
         names = [f"key_{key.name}" for key in keys]
-        due = select(*keys).where(is_due).limit(_BATCH)
+        due = select(*keys).where(is_due, ~self._exceptions.get(model, false())).limit(_BATCH)
         # Asked again of each row: one that was due may have been replaced since.
         statement = delete(model).where(
             *(key == bindparam(name) for key, name in zip(keys, names, strict=True)), is_due

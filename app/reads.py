@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlmodel import col
 
 from app.database import Database
@@ -13,7 +13,19 @@ from app.errors import NotFound, Unauthenticated
 from app.ports import Page, StoredPassword
 from app.timeline import TimelineState
 from events.types import PostEvent, decode
-from models import Post, PostRead, Session, SessionRead, StoredEvent, User, UserRead
+from models import (
+    Post,
+    PostRead,
+    Session,
+    SessionRead,
+    StoredEvent,
+    User,
+    UserRead,
+    Webhook,
+    WebhookDelivery,
+    WebhookDeliveryRead,
+    WebhookRead,
+)
 from models.columns import now
 
 
@@ -117,6 +129,38 @@ class DatabaseReads:
         async with self._database.reading() as connection:
             rows = (await connection.execute(statement)).all()
         return [SessionRead.model_validate(row) for row in rows]
+
+    async def has_webhooks(self, owner_id: UUID) -> bool:
+        """See `Reads.has_webhooks`."""
+        statement = select(1).where(col(Webhook.user_id) == owner_id, col(Webhook.disabled_at).is_(None)).limit(1)
+        async with self._database.reading() as connection:
+            return (await connection.execute(statement)).first() is not None
+
+    async def webhooks(self, owner_id: UUID) -> list[WebhookRead]:
+        """See `Reads.webhooks`."""
+        columns = [col(getattr(Webhook, name)) for name in WebhookRead.model_fields]
+        statement = select(*columns).where(col(Webhook.user_id) == owner_id).order_by(col(Webhook.id).desc())
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [WebhookRead.model_validate(row) for row in rows]
+
+    async def webhook_deliveries(self, owner_id: UUID, webhook_id: UUID, limit: int) -> list[WebhookDeliveryRead]:
+        """See `Reads.webhook_deliveries`."""
+        columns = [col(getattr(WebhookDelivery, name)) for name in WebhookDeliveryRead.model_fields if name != "postID"]
+        # Joined from the webhook, so that one statement tells none from one that was told nothing yet.
+        statement = (
+            select(*columns, col(WebhookDelivery.post_id).label("postID"))
+            .select_from(Webhook)
+            .outerjoin(WebhookDelivery, and_(col(WebhookDelivery.webhook_id) == col(Webhook.id)))
+            .where(col(Webhook.id) == webhook_id, col(Webhook.user_id) == owner_id)
+            .order_by(col(WebhookDelivery.version).desc())
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        if not rows:
+            raise NotFound(f"There is no webhook {webhook_id}.")
+        return [WebhookDeliveryRead.model_validate(row) for row in rows if row.version is not None]
 
     async def user(self, user_id: UUID) -> UserRead:
         """See `Reads.user`."""

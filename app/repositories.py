@@ -1,17 +1,19 @@
 """The queries of a transaction, always scoped to an owner. `app.ports` says what each method promises."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel import select as select_entity
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.errors import EmailTaken, NotFound, Unauthenticated
-from models import IdempotencyKey, Post, Session, User
+from events.types import PostEvent
+from models import IdempotencyKey, Post, Session, User, Webhook, WebhookDelivery
 from models.columns import now
 
 
@@ -43,7 +45,11 @@ class UserRepository:
     async def advance_timeline(self, user_id: UUID) -> int:
         """See `Users.advance_timeline`."""
         following = col(User.timeline_version) + 1
-        statement = update(User).where(col(User.id) == user_id)
+        statement = (
+            update(User)
+            .where(col(User.id) == user_id)
+            .values(undelivered_since=func.coalesce(col(User.undelivered_since), now()))
+        )
         connection = await self._session.connection()
         version: int | None
         if connection.dialect.update_returning:
@@ -129,3 +135,44 @@ class IdempotencyKeyRepository:
     async def put(self, used: IdempotencyKey) -> None:
         """See `IdempotencyKeys.put`."""
         await self._session.merge(used)
+
+
+class WebhookRepository:
+    """The port `Webhooks`."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, webhook: Webhook) -> None:
+        """See `Webhooks.add`."""
+        self._session.add(webhook)
+
+    async def count(self, owner_id: UUID) -> int:
+        """See `Webhooks.count`."""
+        statement = select(func.count()).where(col(Webhook.user_id) == owner_id)
+        return (await (await self._session.connection()).execute(statement)).scalar_one()
+
+    async def remove(self, owner_id: UUID, webhook_id: UUID) -> bool:
+        """See `Webhooks.remove`."""
+        statement = delete(Webhook).where(col(Webhook.id) == webhook_id, col(Webhook.user_id) == owner_id)
+        result: CursorResult[Any] = await (await self._session.connection()).execute(statement)
+        return result.rowcount > 0
+
+    async def queue(self, owner_id: UUID, events: Sequence[PostEvent]) -> None:
+        """See `Webhooks.queue`."""
+        # Locked, so that whoever tells one can't find nothing left, and forget it, while something is being added.
+        statement = (
+            select_entity(Webhook)
+            .where(col(Webhook.user_id) == owner_id, col(Webhook.disabled_at).is_(None))
+            .order_by(col(Webhook.id))
+        )
+        for webhook in (await self._session.exec(statement.with_for_update())).all():
+            versions = [event.version for event in events]
+            known = select_entity(WebhookDelivery.version).where(
+                col(WebhookDelivery.webhook_id) == webhook.id, col(WebhookDelivery.version).in_(versions)
+            )
+            queued = set((await self._session.exec(known)).all())
+            new = [event for event in events if webhook.wants(event) and event.version not in queued]
+            self._session.add_all(WebhookDelivery.of(webhook, event) for event in new)
+            if new and webhook.due_at is None:
+                webhook.due_at = now()

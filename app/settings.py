@@ -3,6 +3,7 @@
 import os
 import secrets
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     failure_limits: str = "5/minute;10/15minute;20/hour"
     trusted_proxies: Words = ()
     allowed_hosts: Words = ()
+    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     cors_allowed_origins: Words = ()
 
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
@@ -80,7 +82,14 @@ class Settings(BaseSettings):
             _with_async_driver(value)
         return value
 
-    @field_validator("jwt_previous_secrets", "trusted_proxies", "allowed_hosts", "cors_allowed_origins", mode="before")
+    @field_validator(
+        "jwt_previous_secrets",
+        "trusted_proxies",
+        "allowed_hosts",
+        "cors_allowed_origins",
+        "webhook_allowed_networks",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

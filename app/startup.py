@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _DATABASE_ANSWER_SECONDS = 15
 _GRACE_SECONDS = 20
+_END_OF_WORK_SECONDS = 15
 
 
 class Launch(CLIPlugin):
@@ -62,6 +65,8 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
     Litestar's own command would start several workers as a child that hears of no signal, and let one worker wait
     without end for an answer that is never finished.
     """
+    # Uvicorn raises the signal that stopped it once more when all is done. By then leaving is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         env.app_path,
         factory=env.is_app_factory,
@@ -92,7 +97,10 @@ class BackgroundWork(Protocol):
     """What the process does besides answering."""
 
     async def run(self) -> None:
-        """Do it until cancelled."""
+        """Do it until told to stop, and then end within seconds, with nothing half done."""
+
+    def stop(self) -> None:
+        """Let `run` end."""
 
 
 @asynccontextmanager
@@ -115,9 +123,11 @@ async def serving(
             yield
         finally:
             wakeups.stop()
-            for task in running:
+            for each in work:
+                each.stop()
+            _, hanging = await asyncio.wait(running, timeout=_END_OF_WORK_SECONDS)
+            for task in hanging:
                 task.cancel()
-            await asyncio.wait(running)
             await database.close()
 
 

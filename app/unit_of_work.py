@@ -7,7 +7,13 @@ from contextlib import asynccontextmanager
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database import Database
-from app.repositories import IdempotencyKeyRepository, PostRepository, SessionRepository, UserRepository
+from app.repositories import (
+    IdempotencyKeyRepository,
+    PostRepository,
+    SessionRepository,
+    UserRepository,
+    WebhookRepository,
+)
 from events.bus import EventBus
 from events.types import Event, PostEvent
 from models import StoredEvent
@@ -21,6 +27,7 @@ class SqlUnitOfWork:
         self.posts = PostRepository(session)
         self.sessions = SessionRepository(session)
         self.idempotency_keys = IdempotencyKeyRepository(session)
+        self.webhooks = WebhookRepository(session)
         self._session = session
         self._bus = bus
         self._events: list[Event] = []

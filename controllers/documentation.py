@@ -26,6 +26,16 @@ _PROBLEMS = {
 _POST_ID = "01a20544-8f6d-7250-9b81-05646f62c3bb"
 _CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
 
+_WEBHOOK = {
+    "id": "01a20544-8e94-7b16-a3b3-5b9a9a0a4f0e",
+    "url": "https://example.com/hook",
+    "events": ["post.created"],
+    "created_at": "2026-01-02T03:04:05.678901Z",
+    "failing_since": None,
+    "disabled_at": None,
+    "disabled_reason": None,
+}
+
 EXAMPLES: dict[str, Any] = {
     "Health": {"status": "ok"},
     "LogIn": _CREDENTIALS,
@@ -57,6 +67,20 @@ EXAMPLES: dict[str, Any] = {
         "expires_in": 900,
         "refresh_token": "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7v-5BQaj9gR8",
     },
+    "WebhookCreate": {"url": "https://example.com/hook", "events": ["post.created"]},
+    "WebhookCreated": _WEBHOOK | {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDazfjCqwmOoA="},
+    "WebhookDeliveryRead": {
+        "postID": _POST_ID,
+        "version": 17,
+        "type": "post.created",
+        "status": "delivered",
+        "attempts": 1,
+        "created_at": "2026-01-02T03:04:05.678901Z",
+        "attempted_at": "2026-01-02T03:04:05.878901Z",
+        "response_status": 200,
+        "response_excerpt": "ok",
+    },
+    "WebhookRead": _WEBHOOK,
     "UserRead": {
         "user_id": "01a20544-8e83-7706-bb25-d8126e32ef52",
         "email": "ada@example.com",

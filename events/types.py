@@ -1,10 +1,12 @@
 """The domain events."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
+
+EventType = Literal["post.created", "post.updated", "post.deleted"]
 
 
 class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -13,7 +15,7 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     `version` is the version that the change gave the timeline: 1 for the user's first, without gaps, in commit order.
     """
 
-    type: ClassVar[str]
+    type: ClassVar[EventType]
 
     user_id: UUID
     version: int
@@ -24,19 +26,19 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class PostCreated(PostEvent, frozen=True, kw_only=True, tag="post.created"):
     """A post was added."""
 
-    type: ClassVar[str] = "post.created"
+    type: ClassVar[EventType] = "post.created"
 
 
 class PostUpdated(PostEvent, frozen=True, kw_only=True, tag="post.updated"):
     """A post's text was replaced."""
 
-    type: ClassVar[str] = "post.updated"
+    type: ClassVar[EventType] = "post.updated"
 
 
 class PostDeleted(PostEvent, frozen=True, kw_only=True, tag="post.deleted"):
     """A post was removed."""
 
-    type: ClassVar[str] = "post.deleted"
+    type: ClassVar[EventType] = "post.deleted"
 
 
 class SessionsChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,11 @@ class SessionsChanged(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UUID
 
 
-Event = PostEvent | SessionsChanged
+class DeliveriesQueued(msgspec.Struct, frozen=True, kw_only=True):
+    """There is something new to tell webhooks. It is not stored: the queue itself is."""
+
+
+Event = PostEvent | SessionsChanged | DeliveriesQueued
 
 _decoder: msgspec.json.Decoder[PostCreated | PostUpdated | PostDeleted] = msgspec.json.Decoder(
     PostCreated | PostUpdated | PostDeleted

@@ -1,13 +1,26 @@
 """SQLModel classes: each family is table and validation schema in one."""
 
+from models.delivery import DeadLetter, ListenerProgress
 from models.event import StoredEvent
 from models.idempotency import IdempotencyKey
 from models.post import Post, PostCreate, PostCreated, PostRead, PostUpdate
 from models.session import RefreshRequest, Session, SessionRead, TokenPair
 from models.user import LogIn, PasswordChange, PasswordConfirmation, SignUp, User, UserRead
+from models.webhook import (
+    DeliveryStatus,
+    Webhook,
+    WebhookCreate,
+    WebhookCreated,
+    WebhookDelivery,
+    WebhookDeliveryRead,
+    WebhookRead,
+)
 
 __all__ = [
+    "DeadLetter",
+    "DeliveryStatus",
     "IdempotencyKey",
+    "ListenerProgress",
     "LogIn",
     "PasswordChange",
     "PasswordConfirmation",
@@ -24,4 +37,10 @@ __all__ = [
     "TokenPair",
     "User",
     "UserRead",
+    "Webhook",
+    "WebhookCreate",
+    "WebhookCreated",
+    "WebhookDelivery",
+    "WebhookDeliveryRead",
+    "WebhookRead",
 ]

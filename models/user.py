@@ -62,8 +62,9 @@ class User(UserBase, table=True):
     """A stored user.
 
     `timeline_version` is the number that everything else is derived from: 0 at sign-up, and one more for every
-    committed change to a post, in the change's own transaction. `password_version` counts the passwords, not the
-    hashes: a password may be hashed anew.
+    committed change to a post, in the change's own transaction. `undelivered_since` is set by the same statement, and
+    emptied when every durable listener has the timeline's newest event. `password_version` counts the passwords, not
+    the hashes: a password may be hashed anew.
     """
 
     __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
@@ -73,6 +74,7 @@ class User(UserBase, table=True):
     password_version: int = 1
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     timeline_version: int = Field(default=0, sa_type=BigInteger)
+    undelivered_since: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
 
 
 class SignUp(UserBase):

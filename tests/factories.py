@@ -49,6 +49,7 @@ class UserFactory(ModelFactory[User]):
     email = Use(lambda: f"{uuid7().hex}@example.com")
     created_at = Use(recently)
     timeline_version = 0
+    undelivered_since = None
     password_version = 1
 
 

@@ -18,7 +18,7 @@ class Fired(list[PostEvent]):
     """The events that were published, oldest first; `take` also forgets them."""
 
     def take(self) -> list[tuple[str, int]]:
-        taken = [(event.type, event.version) for event in self]
+        taken: list[tuple[str, int]] = [(event.type, event.version) for event in self]
         self.clear()
         return taken
 

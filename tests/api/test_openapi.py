@@ -28,6 +28,10 @@ CONTRACT = {
     ("get", "/posts/{postID}"): {200, 304, 401, 404, 503},
     ("patch", "/posts/{postID}"): {200, 400, 401, 404, 412, 413, 415, 503},
     ("delete", "/posts/{postID}"): {204, 401, 404, 412, 503},
+    ("post", "/webhooks"): {201, 400, 401, 409, 413, 415, 503},
+    ("get", "/webhooks"): {200, 401, 503},
+    ("delete", "/webhooks/{id}"): {204, 401, 404, 503},
+    ("get", "/webhooks/{id}/deliveries"): {200, 401, 404, 503},
     ("get", "/health/live"): {200},
     ("get", "/health/ready"): {200, 503},
 }

@@ -35,6 +35,10 @@ ROUTES = [
     ("PUT", "/me/password"),
     ("GET", "/me/export"),
     ("DELETE", "/me"),
+    ("POST", "/webhooks"),
+    ("GET", "/webhooks"),
+    ("DELETE", "/webhooks/01a20544-8f6d-7250-9b81-05646f62c3bb"),
+    ("GET", "/webhooks/01a20544-8f6d-7250-9b81-05646f62c3bb/deliveries"),
 ]
 
 

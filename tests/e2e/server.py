@@ -65,13 +65,13 @@ def migrate(folder: Path, **settings: str) -> None:
 class Server:
     """A started server; its folder is where it keeps its data."""
 
-    def __init__(self, folder: Path, port: int, workers: int, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, port: int, workers: int, settings: dict[str, str], app: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `stop`
         if workers == 1:
-            command = ["litestar", "--app-dir", str(ROOT), "run", "--port", str(port)]
+            command = ["litestar", "--app-dir", str(ROOT), "--app", app, "run", "--port", str(port)]
         else:
-            command = ["uvicorn", "app.application:create_app", "--factory", "--port", str(port)]
+            command = ["uvicorn", app, "--factory", "--port", str(port)]
             command += ["--workers", str(workers)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -128,10 +128,15 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, *, port: int | None = None, workers: int = 1, settings: dict[str, str] | None = None
+    folder: Path,
+    *,
+    port: int | None = None,
+    workers: int = 1,
+    settings: dict[str, str] | None = None,
+    app: str = "app.application:create_app",
 ) -> Iterator[Server]:
     """Start the service in a folder, and yield it when it is ready."""
-    server = Server(folder, port or free_port(), workers, settings or {})
+    server = Server(folder, port or free_port(), workers, settings or {}, app)
     try:
         yield server.wait_until_ready()
     finally:

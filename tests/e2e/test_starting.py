@@ -6,8 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.server import Client, free_port, migrate, run, serving
-from tests.services import fresh_mariadb_database
+from tests.e2e.server import Client, free_port, run, serving
 
 
 def test_it_starts_from_nothing_and_says_where_the_docs_are(tmp_path: Path) -> None:
@@ -27,33 +26,6 @@ def test_starting_again_keeps_users_posts_and_tokens(tmp_path: Path) -> None:
         assert [post["postID"] for post in again.list()] == [post_id]
         form = {"email": "ada@example.com", "password": "correct horse battery"}
         assert httpx.post(f"{server.url}/auth/login", json=form).status_code == 200
-
-
-def test_several_workers_stop_with_the_process_that_started_them(tmp_path: Path) -> None:
-    with fresh_mariadb_database() as url:
-        settings = {"DATABASE_URL": url.render_as_string(hide_password=False)}
-        migrate(tmp_path, **settings)
-        with serving(tmp_path, settings=settings | {"WEB_CONCURRENCY": "2"}) as server:
-            assert "Started parent process" in server.output()
-            Client.sign_up(server.url, "ada@example.com").add("hello")
-
-            server.process.terminate()
-            server.process.wait(15)
-
-            with pytest.raises(httpx.ConnectError):
-                httpx.get(f"{server.url}/health/live")
-
-
-def test_a_request_that_never_ends_does_not_keep_the_process(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        token = Client.sign_up(server.url, "ada@example.com").tokens["access_token"]
-        head = f"POST /posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 100\r\n\r\n{{"
-        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as half_open:
-            half_open.sendall(head.encode())
-            assert httpx.get(f"{server.url}/health/live").status_code == 200
-
-            server.process.terminate()
-            server.process.wait(30)
 
 
 def assert_refuses(tmp_path: Path, reason: str, *options: str, **settings: str) -> None:

@@ -213,7 +213,8 @@ async def test_changes_and_endings_of_another_process_are_noticed(database: Data
     await there.end_session(user_id, session_id)
     assert await is_over(entries)
 
-    watching.cancel()
+    watch.stop()
+    await watching
     await there.database.close()
 
 

@@ -1,0 +1,85 @@
+"""`litestar events`: the operator's view of durable delivery."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import click
+from litestar.plugins import CLIPlugin
+from sqlalchemy.exc import DBAPIError
+
+from app.database import Database
+from app.outbox_inspection import OutboxInspection
+
+_Answer = TypeVar("_Answer")
+
+
+class EventCommands(CLIPlugin):
+    """Adds `litestar events status`, `dead` and `replay`; they work beside a running service."""
+
+    def __init__(self, database: Database, listeners: list[str]) -> None:
+        self._database = database
+        self._inspection = OutboxInspection(database, listeners)
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        """Add the commands."""
+        inspection = self._inspection
+
+        @cli.group(help="See what durable listeners lack, and deliver again.")
+        def events() -> None: ...
+
+        @events.command(help="How far each durable listener is.")
+        def status() -> None:
+            rows = [
+                (one.listener, one.behind, _time(one.since), one.failing, one.dead)
+                for one in self._answer(inspection.status)
+            ]
+            _print_table(("LISTENER", "USERS BEHIND", "SINCE", "USERS FAILING", "DEAD LETTERS"), rows)
+
+        @events.command(help="The events that a listener failed on too often.")
+        def dead() -> None:
+            rows = [
+                (letter.listener, letter.user_id, letter.version, type_, letter.error, _time(letter.given_up_at))
+                for letter, type_ in self._answer(inspection.dead_letters)
+            ]
+            _print_table(("LISTENER", "USER", "VERSION", "EVENT", "ERROR", "GIVEN UP"), rows)
+
+        @events.command(
+            help="Deliver dead letters to LISTENER again, and in order what followed them; the running service does it."
+        )
+        @click.argument("listener", type=click.Choice(sorted(inspection.listeners)))
+        @click.option("--all", "everything", is_flag=True, help="Not only dead letters: every event that is kept.")
+        @click.option("--user", type=click.UUID, help="With --all: only this user's.")
+        def replay(listener: str, *, everything: bool, user: UUID | None) -> None:
+            if user is not None and not everything:
+                raise click.UsageError("--user goes with --all")
+            if everything:
+                count = self._answer(lambda: inspection.replay_all(listener, user))
+            else:
+                count = self._answer(lambda: inspection.replay_dead_letters(listener))
+            click.echo(f"{count} users' events will be delivered to {listener} again")
+
+    def _answer(self, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        async def ask() -> _Answer:
+            try:
+                return await question()
+            finally:
+                await self._database.close()
+
+        try:
+            return asyncio.run(ask())
+        except (DBAPIError, OSError) as error:
+            raise SystemExit(f"postline: the database can't be used: {getattr(error, 'orig', None) or error}") from None
+
+
+def _time(value: datetime | None) -> str:
+    return "" if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
+    lines = [heads, *(tuple(str(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

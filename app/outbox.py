@@ -1,0 +1,224 @@
+"""The stored events as an outbox: who lacks which, and how far each durable listener has come."""
+
+import hashlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CursorResult, Update, and_, case, func, insert, literal, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from app.database import Database
+from events.relay import Backlog, Failed, GivenUp, Outcome, Taken
+from events.types import decode
+from models import DeadLetter, ListenerProgress, StoredEvent, User
+from models.columns import now
+
+_USERS_AT_A_TIME = 64
+_EVENTS_AT_A_TIME = 500
+
+
+class SqlOutbox:
+    """The port `Outbox` on the tables `events`, `users` and `listener_progress`."""
+
+    def __init__(self, database: Database, listeners: Collection[str]) -> None:
+        self._database = database
+        self._listeners = listeners
+        self._claimed_here: set[tuple[str, UUID]] = set()
+
+    @asynccontextmanager
+    async def claim(self, listener: str) -> AsyncIterator[list[Backlog]]:
+        """See `Outbox.claim`."""
+        claimed = [user_id for name, user_id in self._claimed_here if name == listener]
+        due = (
+            select(col(User.id))
+            .outerjoin(ListenerProgress, _is_progress(listener))
+            .where(_is_due(), col(User.id).not_in(claimed))
+            .order_by(col(User.undelivered_since))
+            .limit(_USERS_AT_A_TIME)
+        )
+        async with self._database.reading() as connection:
+            user_ids = (await connection.execute(due)).scalars().all()
+        # Another batch of this process may have claimed some while that was read.
+        claims = {(listener, user_id) for user_id in user_ids} - self._claimed_here
+        if not claims:
+            yield []
+            return
+        self._claimed_here |= claims
+        try:
+            async with self._locked(listener, [user_id for _, user_id in claims]) as locked:
+                yield await self._backlogs(listener, locked)
+        finally:
+            self._claimed_here -= claims
+
+    async def mark(self, listener: str, outcomes: Sequence[Outcome]) -> None:
+        """See `Outbox.mark`."""
+        if not outcomes:
+            return
+        async with self._database.writer.begin() as connection:
+            await _begin_progress(connection, listener, {o.backlog.user_id for o in outcomes if o.backlog.version == 0})
+            taken = [outcome for outcome in outcomes if isinstance(outcome, Taken)]
+            if taken:
+                await connection.execute(_advance(listener, taken))
+            for outcome in outcomes:
+                match outcome:
+                    case Failed(backlog, error, delay):
+                        await connection.execute(
+                            update(ListenerProgress)
+                            .where(_is_where_it_was(listener, backlog))
+                            .values(attempts=backlog.attempts + 1, retry_at=now() + delay, error=error)
+                        )
+                    case GivenUp(backlog, error):
+                        await _give_up(connection, listener, backlog, error)
+                    case Taken():
+                        pass
+
+    async def settle(self) -> None:
+        """See `Outbox.settle`."""
+        reached = (
+            select(func.count())
+            .where(
+                col(ListenerProgress.user_id) == col(User.id),
+                col(ListenerProgress.listener).in_(self._listeners),
+                col(ListenerProgress.version) >= col(User.timeline_version),
+            )
+            .scalar_subquery()
+        )
+        done = select(col(User.id)).where(col(User.undelivered_since).is_not(None), reached == len(self._listeners))
+        async with self._database.reading() as connection:
+            user_ids = (await connection.execute(done.limit(_EVENTS_AT_A_TIME))).scalars().all()
+        if not user_ids:
+            return
+        async with self._database.writer.begin() as connection:
+            # Their writers wait for this lock, so that none adds an event between the look and the update; and whoever
+            # is being written to at this moment has something to deliver anyway.
+            locked = select(col(User.id)).where(col(User.id).in_(user_ids)).with_for_update(skip_locked=True)
+            held = (await connection.execute(locked)).scalars().all()
+            still = (await connection.execute(done.where(col(User.id).in_(held)))).scalars().all()
+            await connection.execute(update(User).where(col(User.id).in_(still)).values(undelivered_since=None))
+
+    async def _backlogs(self, listener: str, user_ids: list[UUID]) -> list[Backlog]:
+        """Return what is due of these users, asked anew now that no other process can deliver it."""
+        version = func.coalesce(col(ListenerProgress.version), 0)
+        statement = (
+            select(
+                col(User.id),
+                version.label("version"),
+                func.coalesce(col(ListenerProgress.attempts), 0).label("attempts"),
+                col(User.timeline_version),
+                col(StoredEvent.payload),
+            )
+            .outerjoin(ListenerProgress, _is_progress(listener))
+            .outerjoin(StoredEvent, and_(col(StoredEvent.user_id) == col(User.id), col(StoredEvent.version) > version))
+            .where(col(User.id).in_(user_ids), _is_due())
+            .order_by(col(User.undelivered_since), col(User.id), col(StoredEvent.version))
+            .limit(_EVENTS_AT_A_TIME)
+        )
+        backlogs, forgotten = list[Backlog](), list[Outcome]()
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        for user_id, group in groupby(rows, lambda row: row.id):
+            of_user = list(group)
+            events = [decode(row.payload) for row in of_user if row.payload is not None]
+            backlog = Backlog(user_id, of_user[0].version, of_user[0].attempts, events)
+            if events:
+                backlogs.append(backlog)
+            else:
+                # History that is not kept any more is not waited for.
+                forgotten.append(Taken(backlog, of_user[0].timeline_version))
+        await self.mark(listener, forgotten)
+        return backlogs
+
+    @asynccontextmanager
+    async def _locked(self, listener: str, user_ids: list[UUID]) -> AsyncIterator[list[UUID]]:
+        """Yield those of the users whom no other process delivers for.
+
+        These locks are the connection's, so the server releases them however the process ends; and unlike locks on
+        rows they are in the way of nobody who changes or erases the user.
+        """
+        if self._database.is_sqlite:
+            yield user_ids
+            return
+        names = {
+            user_id: hashlib.sha256(f"{self._database.url.database}:{listener}:{user_id}".encode()).hexdigest()
+            for user_id in user_ids
+        }
+        locks = select(*(func.get_lock(names[user_id], 0) for user_id in user_ids))
+        async with self._database.reading() as connection:
+            answers = (await connection.execute(locks)).one()
+            try:
+                yield [user_id for user_id, answer in zip(user_ids, answers, strict=True) if answer]
+            finally:
+                await connection.execute(text("DO RELEASE_ALL_LOCKS()"))
+
+
+def _is_progress(listener: str) -> ColumnElement[bool]:
+    return and_(col(ListenerProgress.user_id) == col(User.id), col(ListenerProgress.listener) == listener)
+
+
+def _is_due() -> ColumnElement[bool]:
+    return and_(
+        col(User.undelivered_since).is_not(None),
+        or_(col(ListenerProgress.version).is_(None), col(ListenerProgress.version) < col(User.timeline_version)),
+        or_(col(ListenerProgress.retry_at).is_(None), col(ListenerProgress.retry_at) <= now()),
+    )
+
+
+def _is_where_it_was(listener: str, backlog: Backlog) -> ColumnElement[bool]:
+    """Whether nobody delivered the same meanwhile, nor asked for a repetition."""
+    return and_(
+        col(ListenerProgress.listener) == listener,
+        col(ListenerProgress.user_id) == backlog.user_id,
+        col(ListenerProgress.version) == backlog.version,
+    )
+
+
+def _advance(listener: str, taken: Sequence[Taken]) -> Update:
+    user_id, version = col(ListenerProgress.user_id), col(ListenerProgress.version)
+    were = case(*((user_id == backlog.user_id, backlog.version) for backlog, _ in taken))
+    are = case(*((user_id == backlog.user_id, reached) for backlog, reached in taken))
+    return (
+        update(ListenerProgress)
+        .where(
+            col(ListenerProgress.listener) == listener,
+            user_id.in_([backlog.user_id for backlog, _ in taken]),
+            version == were,
+        )
+        .values(version=are, attempts=0, retry_at=None, error="")
+    )
+
+
+async def _begin_progress(connection: AsyncConnection, listener: str, user_ids: Collection[UUID]) -> None:
+    """Insert the rows that are missing, of users who may be new to the listener."""
+    if not user_ids:
+        return
+    known = select(col(ListenerProgress.user_id)).where(
+        col(ListenerProgress.listener) == listener, col(ListenerProgress.user_id).in_(user_ids)
+    )
+    new = set(user_ids) - set((await connection.execute(known)).scalars())
+    if new:
+        # Selected, so that a user who is gone meanwhile is left out.
+        users = select(literal(listener), col(User.id), literal(0), literal(0), literal("")).where(
+            col(User.id).in_(new)
+        )
+        await connection.execute(
+            insert(ListenerProgress).from_select(["listener", "user_id", "version", "attempts", "error"], users)
+        )
+
+
+async def _give_up(connection: AsyncConnection, listener: str, backlog: Backlog, error: str) -> None:
+    version = backlog.events[0].version
+    result: CursorResult[Any] = await connection.execute(
+        update(ListenerProgress)
+        .where(_is_where_it_was(listener, backlog))
+        .values(version=version, attempts=0, retry_at=None, error="")
+    )
+    if result.rowcount:
+        await connection.execute(
+            insert(DeadLetter).values(
+                listener=listener, user_id=backlog.user_id, version=version, error=error, given_up_at=now()
+            )
+        )

@@ -1,0 +1,128 @@
+"""What an operator asks of the outbox: who is behind, what was given up, and to deliver it again."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import and_, delete, func, or_, select, update
+from sqlmodel import col
+
+from app.database import Database
+from models import DeadLetter, ListenerProgress, StoredEvent, User
+from models.columns import now
+
+_USERS_AT_A_TIME = 500
+
+
+class ListenerStatus(NamedTuple):
+    """How a durable listener is doing.
+
+    `behind` counts the users of whom it lacks events, `since` is when the oldest of those was left, `failing` counts
+    those whose next event failed at least once, and `dead` the events that were given up.
+    """
+
+    listener: str
+    behind: int
+    since: datetime | None
+    failing: int
+    dead: int
+
+
+class OutboxInspection:
+    """Questions about the outbox, and the order to deliver again."""
+
+    def __init__(self, database: Database, listeners: Collection[str]) -> None:
+        self._database = database
+        self.listeners = listeners
+
+    async def status(self) -> list[ListenerStatus]:
+        """Return how each durable listener is doing."""
+        found: list[ListenerStatus] = []
+        for listener in self.listeners:
+            progress = and_(col(ListenerProgress.user_id) == col(User.id), col(ListenerProgress.listener) == listener)
+            reached = func.coalesce(col(ListenerProgress.version), 0)
+            behind = (
+                select(
+                    func.count().label("behind"),
+                    func.min(col(User.undelivered_since)).label("since"),
+                    func.count(col(ListenerProgress.retry_at)).label("failing"),
+                )
+                .select_from(User)
+                .outerjoin(ListenerProgress, progress)
+                .where(col(User.undelivered_since).is_not(None), reached < col(User.timeline_version))
+            )
+            dead = select(func.count()).where(col(DeadLetter.listener) == listener)
+            async with self._database.reading() as connection:
+                row = (await connection.execute(behind)).one()
+                given_up = (await connection.execute(dead)).scalar_one()
+            found.append(ListenerStatus(listener, row.behind, row.since, row.failing, given_up))
+        return found
+
+    async def dead_letters(self) -> list[tuple[DeadLetter, str]]:
+        """Return the events that were given up, each with its type, oldest first."""
+        statement = (
+            select(DeadLetter.__table__, col(StoredEvent.type))  # type: ignore[attr-defined]
+            .outerjoin(
+                StoredEvent,
+                and_(
+                    col(StoredEvent.user_id) == col(DeadLetter.user_id),
+                    col(StoredEvent.version) == col(DeadLetter.version),
+                ),
+            )
+            .order_by(col(DeadLetter.given_up_at))
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [(DeadLetter(**dict(zip(row._fields[:-1], row[:-1], strict=True))), row.type or "?") for row in rows]
+
+    async def replay_dead_letters(self, listener: str) -> int:
+        """Deliver again what was given up, and in order what followed it; return how many users that concerns."""
+        oldest = (
+            select(col(DeadLetter.user_id), func.min(col(DeadLetter.version)).label("version"))
+            .where(col(DeadLetter.listener) == listener)
+            .group_by(col(DeadLetter.user_id))
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(oldest)).all()
+        for user_id, version in rows:
+            await self._rewind(listener, user_id, version - 1)
+        return len(rows)
+
+    async def replay_all(self, listener: str, user_id: UUID | None = None) -> int:
+        """Deliver all kept events again, of one user or of all; return how many users that concerns."""
+        statement = select(col(StoredEvent.user_id)).distinct().order_by(col(StoredEvent.user_id))
+        if user_id is not None:
+            statement = statement.where(col(StoredEvent.user_id) == user_id)
+        count, last = 0, UUID(int=0)
+        while True:
+            async with self._database.reading() as connection:
+                following = statement.where(col(StoredEvent.user_id) > last).limit(_USERS_AT_A_TIME)
+                user_ids = (await connection.execute(following)).scalars().all()
+            for each in user_ids:
+                await self._rewind(listener, each, 0)
+            if len(user_ids) < _USERS_AT_A_TIME:
+                return count + len(user_ids)
+            count, last = count + len(user_ids), user_ids[-1]
+
+    async def _rewind(self, listener: str, user_id: UUID, version: int) -> None:
+        async with self._database.writer.begin() as connection:
+            # The user first, as those do who settle: so the two can't undo each other.
+            await connection.execute(
+                update(User)
+                .where(col(User.id) == user_id)
+                .values(undelivered_since=func.coalesce(col(User.undelivered_since), now()))
+            )
+            is_this = and_(col(ListenerProgress.listener) == listener, col(ListenerProgress.user_id) == user_id)
+            await connection.execute(
+                update(ListenerProgress)
+                .where(is_this, or_(col(ListenerProgress.version) > version, col(ListenerProgress.attempts) > 0))
+                .values(version=version, attempts=0, retry_at=None, error="")
+            )
+            await connection.execute(
+                delete(DeadLetter).where(
+                    col(DeadLetter.listener) == listener,
+                    col(DeadLetter.user_id) == user_id,
+                    col(DeadLetter.version) > version,
+                )
+            )

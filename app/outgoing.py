@@ -1,0 +1,147 @@
+"""Calling addresses that strangers name, without letting them reach what only this machine can."""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpcore
+
+from app.errors import InvalidRequest
+
+Network = IPv4Network | IPv6Network
+_Address = IPv4Address | IPv6Address
+
+_RESOLVE_SECONDS = 5
+_CALL_SECONDS = 10
+_EXCERPT_BYTES = 1024
+_ADDRESSES_TRIED = 3
+
+# What a translator (RFC 6052, RFC 8215) hands on to the IPv4 address in the last 32 bits.
+_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+
+
+class ForbiddenDestination(Exception):
+    """The name stands for an address that may not be called, or for none."""
+
+
+class Answer(NamedTuple):
+    """What a receiver answered: the status, and the beginning of the body."""
+
+    status: int
+    excerpt: bytes
+
+
+class Destinations:
+    """Which addresses may be called: public ones, and those in `allowed` networks."""
+
+    def __init__(self, allowed: Iterable[Network] = ()) -> None:
+        self._allowed = tuple(allowed)
+
+    async def check(self, url: str) -> None:
+        """See `app.ports.Destinations.check`."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            await self.resolve(parts.hostname or "", port)
+        except ForbiddenDestination as error:
+            message = str(error)
+            raise InvalidRequest("The address can't be used.", [{"field": "url", "message": message}]) from None
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """Return the addresses that the name stands for.
+
+        Raises:
+            ForbiddenDestination: One of them may not be called, or there is none.
+        """
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, TimeoutError):
+            raise ForbiddenDestination("the host has no address") from None
+        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+        if not all(self._is_allowed(ip_address(address)) for address in addresses):
+            raise ForbiddenDestination("the host is not a public address")
+        return addresses
+
+    def _is_allowed(self, address: _Address) -> bool:
+        meant = {address, *_embedded(address)}
+        return all(
+            (one.is_global and not one.is_multicast) or any(one in network for network in self._allowed)
+            for one in meant
+        )
+
+
+def _embedded(address: _Address) -> list[IPv4Address]:
+    """Return the IPv4 addresses that packets to this IPv6 address may end up at."""
+    if isinstance(address, IPv4Address):
+        return []
+    last = IPv4Address(int(address) & 0xFFFF_FFFF)
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _TRANSLATED):
+        found.append(last)
+    return [one for one in found if one is not None]
+
+
+class _CheckedConnections(httpcore.AsyncNetworkBackend):
+    """Connects to the very address that was checked: a name that is resolved again could stand for another."""
+
+    def __init__(self, destinations: Destinations) -> None:
+        self._destinations = destinations
+        self._backend: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()  # pyright: ignore[reportAttributeAccessIssue]
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Open a connection to the host."""
+        addresses = (await self._destinations.resolve(host, port))[:_ADDRESSES_TRIED]
+        for address in addresses[:-1]:
+            try:
+                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._backend.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+class Caller:
+    """Sends `POST` requests. Redirects are not followed, and proxies of the environment not used."""
+
+    def __init__(self, destinations: Destinations, *, max_connections: int, seconds: float = _CALL_SECONDS) -> None:
+        self._seconds = seconds
+        self._pool = httpcore.AsyncConnectionPool(
+            network_backend=_CheckedConnections(destinations), max_connections=max_connections, keepalive_expiry=30
+        )
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Return what the receiver answers.
+
+        Raises:
+            ForbiddenDestination: The address is none that may be called.
+            TimeoutError: There is no answer in time.
+            httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException: There is no answer at all.
+        """
+        excerpt = bytearray()
+        async with (
+            asyncio.timeout(self._seconds),
+            self._pool.stream("POST", url, headers=list(headers.items()), content=body) as response,
+        ):
+            async for chunk in response.aiter_stream():
+                excerpt += chunk
+                if len(excerpt) >= _EXCERPT_BYTES:
+                    break
+        return Answer(response.status, bytes(excerpt[:_EXCERPT_BYTES]))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()

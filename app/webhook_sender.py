@@ -1,0 +1,160 @@
+"""Telling webhooks, after the Standard Webhooks specification (standardwebhooks.com)."""
+
+import asyncio
+import base64
+import hmac
+import logging
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+
+import httpcore
+from litestar.serialization import encode_json
+
+from app.outgoing import Caller, ForbiddenDestination
+from app.webhook_queue import LeaseLost, WebhookQueue
+from events.types import DeliveriesQueued
+from events.waiting import happens
+from models import Webhook, WebhookDelivery
+from models.columns import now
+from models.webhook import EXCERPT_LENGTH
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class SenderPolicy:
+    """How patient the sender is. Times are in seconds.
+
+    `poll` is how often it looks for what nobody woke it for. A failed attempt is repeated after `first_delay`, which
+    doubles up to `longest_delay`, of which a random part between half and all is waited. A receiver that fails for
+    `give_up` is disabled.
+    """
+
+    poll: float = 1
+    first_delay: float = 5
+    longest_delay: float = 3600
+    give_up: float = 86_400
+
+    def delay(self, attempts: int) -> timedelta:
+        """Return how long to wait after so many failures."""
+        full = min(self.longest_delay, self.first_delay * 2.0 ** (attempts - 1))
+        return timedelta(seconds=full * random.uniform(0.5, 1))  # noqa: S311
+
+
+class WebhookSender:
+    """Tells each webhook of one change after the other, and all webhooks at the same time."""
+
+    def __init__(self, queue: WebhookQueue, caller: Caller, policy: SenderPolicy) -> None:
+        self._queue = queue
+        self._caller = caller
+        self._policy = policy
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def on_queued(self, _: DeliveriesQueued) -> None:
+        """Look for what is new at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send until told to stop, and then finish the attempts that have begun."""
+        telling: set[asyncio.Task[None]] = set()
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                claimed = await self._queue.claim(MOST_AT_ONCE - len(telling))
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
+                logger.warning("webhooks could not be looked at: %s", type(error).__name__)
+                claimed = []
+            telling |= {asyncio.create_task(self._tell(webhook)) for webhook in claimed}
+            if len(telling) < MOST_AT_ONCE:
+                await happens(self._woken, within=self._policy.poll)
+            else:
+                await asyncio.wait(telling, return_when=asyncio.FIRST_COMPLETED)
+            telling = {task for task in telling if not task.done()}
+        if telling:
+            await asyncio.wait(telling)
+        await self._caller.close()
+
+    def stop(self) -> None:
+        """Let `run` end after the attempts that have begun."""
+        self._stopping.set()
+        self._woken.set()
+
+    async def _tell(self, webhook: Webhook) -> None:
+        try:
+            while True:
+                for delivery in await self._queue.pending(webhook):
+                    if self._stopping.is_set():
+                        await self._queue.hand_over(webhook)
+                        return
+                    if not await self._attempt(webhook, delivery):
+                        return
+                if await self._queue.finish(webhook):
+                    return
+        except LeaseLost:
+            return
+        except Exception as error:  # noqa: BLE001 - the lease ends by itself, and the webhook is tried again
+            logger.warning("webhook %s could not be told: %s", webhook.id, type(error).__name__)
+
+    async def _attempt(self, webhook: Webhook, delivery: WebhookDelivery) -> bool:
+        """Send one delivery, keep what became of it, and return whether it was taken."""
+        body = encode_json(
+            {
+                "type": delivery.type,
+                "timestamp": delivery.occurred_at,
+                "data": {
+                    "postID": delivery.post_id,
+                    "version": delivery.version,
+                    "occurred_at": delivery.occurred_at,
+                },
+            }
+        )
+        status: int | None = None
+        try:
+            status, raw = await self._caller.post(webhook.url, _headers(webhook, delivery, body), body)
+            excerpt = "".join(c if c.isprintable() else " " for c in raw.decode(errors="replace"))[:EXCERPT_LENGTH]
+        except ForbiddenDestination as error:
+            excerpt = str(error)
+        except TimeoutError:
+            excerpt = "no answer in time"
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
+            excerpt = f"no answer: {type(error).__name__}"
+        if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            await self._queue.delivered(webhook, delivery, status, excerpt)
+            return True
+        reason = self._reason_to_stop(webhook, status)
+        if reason is not None:
+            await self._queue.disabled(webhook, delivery, status, excerpt, reason)
+        else:
+            retry_at = now() + self._policy.delay(webhook.attempts + 1)
+            await self._queue.failed(webhook, delivery, status, excerpt, retry_at)
+        return False
+
+    def _reason_to_stop(self, webhook: Webhook, status: int | None) -> str | None:
+        if status == HTTPStatus.GONE:
+            return "The receiver answered 410 Gone."
+        since = webhook.failing_since
+        if since is not None and (now() - since).total_seconds() >= self._policy.give_up:
+            return f"Every attempt has failed since {since:%Y-%m-%dT%H:%M:%SZ}."
+        return None
+
+
+def _headers(webhook: Webhook, delivery: WebhookDelivery, body: bytes) -> dict[str, str]:
+    message_id = f"msg_{webhook.id.hex}_{delivery.version}"
+    timestamp = str(int(time.time()))
+    key = base64.b64decode(webhook.secret.removeprefix("whsec_"))
+    signature = base64.b64encode(hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")).decode()
+    return {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "accept-encoding": "identity",
+        "user-agent": "Postline",
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{signature}",
+    }

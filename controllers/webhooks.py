@@ -1,0 +1,81 @@
+"""`/webhooks`: addresses that are told of one person's changes."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
+
+from app.security import AuthenticatedRequest
+from app.services.webhooks import WebhookService
+from controllers.documentation import BEARER, problems
+from models import WebhookCreate, WebhookCreated, WebhookDeliveryRead, WebhookRead
+
+WebhookID = Annotated[UUID, PathParameter(description="The `id` that the webhook was registered with.")]
+
+
+class WebhookController(Controller):
+    """Registers, lists and removes webhooks of the person who asks."""
+
+    path = "/webhooks"
+    tags = ["Webhooks"]
+    security = BEARER
+
+    @post(
+        operation_id="createWebhook",
+        summary="Register a webhook",
+        description=(
+            "From now on each change is sent to the address with `POST`, signed after the Standard Webhooks "
+            "specification with the secret that only this answer holds. The changes come in order; one that is not "
+            "answered with 2xx within 10 seconds is repeated, for a day at most."
+        ),
+        responses=problems(400, 401, 409, 413, 415, 503, on_409="There are as many webhooks as one person may have."),
+    )
+    async def create_webhook(
+        self,
+        data: JSONBody[WebhookCreate],
+        request: AuthenticatedRequest,
+        webhooks: NamedDependency[WebhookService],
+    ) -> WebhookCreated:
+        """Answer `POST /webhooks`."""
+        return await webhooks.register(request.user.user_id, data)
+
+    @get(
+        operation_id="listWebhooks",
+        summary="List the webhooks",
+        description="Lists the webhooks, newest first.",
+        responses=problems(401, 503),
+    )
+    async def list_webhooks(
+        self, request: AuthenticatedRequest, webhooks: NamedDependency[WebhookService]
+    ) -> Sequence[WebhookRead]:
+        """Answer `GET /webhooks`."""
+        return await webhooks.list(request.user.user_id)
+
+    @delete(
+        "/{id:uuid}",
+        operation_id="deleteWebhook",
+        summary="Remove a webhook",
+        description="Nothing more is sent to it, but for what is on its way.",
+        responses=problems(401, 404, 503),
+    )
+    async def delete_webhook(
+        self, id: WebhookID, request: AuthenticatedRequest, webhooks: NamedDependency[WebhookService]
+    ) -> None:
+        """Answer `DELETE /webhooks/{id}`."""
+        await webhooks.remove(request.user.user_id, id)
+
+    @get(
+        "/{id:uuid}/deliveries",
+        operation_id="listWebhookDeliveries",
+        summary="See what a webhook was told",
+        description="Lists the hundred newest deliveries, newest first, and what became of each.",
+        responses=problems(401, 404, 503),
+    )
+    async def list_deliveries(
+        self, id: WebhookID, request: AuthenticatedRequest, webhooks: NamedDependency[WebhookService]
+    ) -> Sequence[WebhookDeliveryRead]:
+        """Answer `GET /webhooks/{id}/deliveries`."""
+        return await webhooks.recent_deliveries(request.user.user_id, id)

@@ -1,0 +1,159 @@
+"""A webhook: an address that is told of each change, and what became of each telling."""
+
+import base64
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AnyHttpUrl, TypeAdapter
+from sqlalchemy import JSON, BigInteger, String
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from events.types import EventType, PostEvent
+from models.columns import UTCDateTime, UUIDBytes, now
+
+EXCERPT_LENGTH = 255
+_URL_LENGTH = 2048
+_SECRET_BYTES = 32
+
+_url = TypeAdapter(AnyHttpUrl)
+
+
+def _callable_url(value: str) -> str:
+    url = _url.validate_python(value)
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not contain a user name or password")
+    if url.fragment is not None:
+        raise ValueError("must not have a fragment")
+    return str(url)
+
+
+def _distinct(values: list[EventType]) -> list[EventType]:
+    return sorted(set(values))
+
+
+class WebhookBase(SQLModel):
+    """Where changes are told, and which."""
+
+    url: Annotated[str, AfterValidator(_callable_url)] = Field(
+        max_length=_URL_LENGTH,
+        sa_type=String(_URL_LENGTH),
+        description="An `https` or `http` address that can be reached publicly.",
+    )
+    events: Annotated[list[EventType], AfterValidator(_distinct)] = Field(
+        default=["post.created", "post.updated", "post.deleted"],
+        min_length=1,
+        sa_type=JSON,
+        description="The events to be told of; all without it.",
+    )
+
+
+class Webhook(WebhookBase, table=True):
+    """A stored webhook.
+
+    It is told of changes after `since_version`, of one after the other: the next attempt is due at `due_at`, which is
+    empty where nothing is left to tell, and in the future while a process is at it. `attempts` counts how often the
+    present one failed.
+    """
+
+    __tablename__ = "webhooks"  # pyright: ignore[reportAssignmentType]
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True, sa_type=UUIDBytes)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, sa_type=UUIDBytes)
+    secret: str = Field(
+        default_factory=lambda: f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}",
+        sa_type=String(64),
+    )
+    since_version: int = Field(sa_type=BigInteger)
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    due_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
+    attempts: int = 0
+    failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    disabled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    disabled_reason: str | None = Field(default=None, sa_type=String(255))
+
+    def wants(self, event: PostEvent) -> bool:
+        """Return whether the webhook is to be told of the event."""
+        return event.version > self.since_version and event.type in self.events
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class WebhookDeliveryBase(SQLModel):
+    """One change that a webhook is told of."""
+
+    version: int = Field(
+        primary_key=True,
+        sa_type=BigInteger,
+        sa_column_kwargs={"autoincrement": False},
+        description="The timeline's version that the change made.",
+    )
+    type: EventType = Field(sa_type=String(32))
+    status: DeliveryStatus = Field(default=DeliveryStatus.PENDING, sa_type=String(16))
+    attempts: int = 0
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime, index=True)
+    attempted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    response_status: int | None = Field(default=None, description="What the receiver last answered, if it did.")
+    response_excerpt: str | None = Field(
+        default=None,
+        sa_type=String(EXCERPT_LENGTH),
+        description="The beginning of that answer, or why there was none.",
+    )
+
+
+class WebhookDelivery(WebhookDeliveryBase, table=True):
+    """A stored delivery."""
+
+    __tablename__ = "webhook_deliveries"  # pyright: ignore[reportAssignmentType]
+
+    webhook_id: UUID = Field(primary_key=True, foreign_key="webhooks.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    post_id: UUID = Field(sa_type=UUIDBytes)
+    occurred_at: datetime = Field(sa_type=UTCDateTime)
+
+    @classmethod
+    def of(cls, webhook: Webhook, event: PostEvent) -> "WebhookDelivery":
+        """Return the row that tells the webhook of the event."""
+        return cls(
+            webhook_id=webhook.id,
+            version=event.version,
+            type=event.type,
+            post_id=event.post_id,
+            occurred_at=event.occurred_at,
+        )
+
+
+class WebhookCreate(WebhookBase):
+    """The body that registers a webhook."""
+
+    model_config = {"extra": "forbid"}
+
+
+class WebhookRead(WebhookBase):
+    """A webhook as its owner sees it."""
+
+    id: UUID
+    created_at: datetime
+    failing_since: datetime | None = Field(default=None, description="Since when no attempt has succeeded.")
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = Field(default=None, description="Why nothing is sent any more.")
+
+
+class WebhookCreated(WebhookRead):
+    """The answer to a registered webhook: the only one that holds the secret."""
+
+    secret: str = Field(description="Verifies the signatures, after the Standard Webhooks specification.")
+
+
+class WebhookDeliveryRead(WebhookDeliveryBase):
+    """A delivery as its owner sees it."""
+
+    postID: UUID  # noqa: N815 - this service's word for a post's id

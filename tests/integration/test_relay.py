@@ -1,0 +1,424 @@
+"""Delivery to durable listeners: every event at least once, each user's in order, whatever fails."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from app.database import Database
+from app.outbox import SqlOutbox
+from app.outbox_inspection import OutboxInspection
+from app.reads import DatabaseReads
+from app.services.posts import PostService
+from app.unit_of_work import SqlUnits
+from events.bus import EventBus
+from events.relay import DurableListener, Relay, RelayPolicy, Taken
+from events.types import PostEvent
+from models import DeadLetter, ListenerProgress, StoredEvent, User
+from tests.factories import PostCreateFactory, UserFactory
+
+PATIENT = RelayPolicy(poll=0.05, gather=0, first_delay=0.01, longest_delay=0.02)
+HASTY = RelayPolicy(poll=0.05, gather=0, first_delay=0.01, longest_delay=0.02, attempts=3)
+
+
+class Recorder:
+    """A listener that notes what it was given, and fails on the versions it is told to fail on."""
+
+    def __init__(self) -> None:
+        self.taken: defaultdict[UUID, list[int]] = defaultdict(list)
+        self.failing: set[tuple[UUID, int]] = set()
+        self.failures = 0
+
+    async def take(self, events: Sequence[PostEvent]) -> None:
+        for event in events:
+            if (event.user_id, event.version) in self.failing:
+                self.failures += 1
+                raise RuntimeError("told to fail")
+            self.taken[event.user_id].append(event.version)
+
+    def has(self, user_id: UUID, versions: list[int]) -> Callable[[], Awaitable[bool]]:
+        async def compare() -> bool:
+            return self.taken[user_id] == versions
+
+        return compare
+
+
+class Node:
+    """One process's share of the service, as far as delivery needs it."""
+
+    def __init__(self, database: Database, *listeners: str, policy: RelayPolicy = PATIENT) -> None:
+        self.database = database
+        self.units = SqlUnits(database, EventBus())
+        self.posts = PostService(self.units, DatabaseReads(database))
+        self.outbox = SqlOutbox(database, listeners or ("recorder",))
+        self.recorders = {name: Recorder() for name in listeners or ("recorder",)}
+        self.relays = {
+            name: Relay(DurableListener(name, recorder.take), self.outbox, policy)
+            for name, recorder in self.recorders.items()
+        }
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.recorders["recorder"]
+
+    @property
+    def relay(self) -> Relay:
+        return self.relays["recorder"]
+
+    async def add_user(self) -> UUID:
+        user = UserFactory.build()
+        async with self.units() as unit:
+            await unit.users.add(user)
+            await unit.commit()
+        return user.id
+
+    async def write(self, user_id: UUID, count: int = 1) -> None:
+        for _ in range(count):
+            await self.posts.create(user_id, PostCreateFactory.build())
+
+    async def undelivered(self) -> list[UUID]:
+        statement = select(col(User.id)).where(col(User.undelivered_since).is_not(None))
+        async with self.database.reading() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def is_settled(self) -> bool:
+        return not await self.undelivered()
+
+    async def delivered(self) -> None:
+        """Deliver, again and again, until nothing is left."""
+        async with asyncio.timeout(10):
+            while await self.undelivered():
+                await self.relay.deliver()
+                await self.outbox.settle()
+
+    async def dead(self) -> list[tuple[str, UUID, int, str]]:
+        statement = select(
+            col(DeadLetter.listener), col(DeadLetter.user_id), col(DeadLetter.version), col(DeadLetter.error)
+        )
+        async with self.database.reading() as connection:
+            return [tuple(row) for row in (await connection.execute(statement)).all()]  # type: ignore[misc]
+
+    async def progress(self, user_id: UUID) -> int:
+        statement = select(col(ListenerProgress.version)).where(col(ListenerProgress.user_id) == user_id)
+        async with self.database.reading() as connection:
+            return int((await connection.execute(statement)).scalar_one())
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - what is waited for happens in the database
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def node(database: Database) -> Node:
+    return Node(database)
+
+
+@pytest.fixture
+async def other(database: Database) -> AsyncIterator[Node]:
+    """Another process on the same database; of SQLite, the same one started again."""
+    node = Node(Database(database.url, pool_size=5))
+    yield node
+    await node.database.close()
+
+
+async def test_every_event_is_delivered_in_order_and_then_nothing_is_left(node: Node) -> None:
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 3)
+    await node.write(bob, 2)
+
+    assert await node.relay.deliver()
+
+    assert node.recorder.taken == {ada: [1, 2, 3], bob: [1, 2]}
+    assert not await node.relay.deliver()
+    assert sorted(await node.undelivered()) == sorted([ada, bob])
+    await node.outbox.settle()
+    assert await node.undelivered() == []
+
+    await node.write(ada)
+    assert await node.undelivered() == [ada]
+    await node.relay.deliver()
+    assert node.recorder.taken[ada] == [1, 2, 3, 4]
+
+
+async def test_what_a_crash_left_behind_is_delivered_after_it(node: Node, other: Node) -> None:
+    ada = await node.add_user()
+    await node.write(ada, 3)
+    async with node.outbox.claim("recorder") as (backlog,):
+        await node.recorder.take(backlog.events)
+        # What became of it is never marked.
+
+    assert await other.relay.deliver()
+    assert other.recorder.taken[ada] == [1, 2, 3]
+
+
+async def test_a_failing_event_is_tried_again_and_holds_up_nobody_else(node: Node) -> None:
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 4)
+    await node.write(bob, 2)
+    node.recorder.failing = {(ada, 3)}
+
+    await node.relay.deliver()
+    assert node.recorder.taken[bob] == [1, 2]
+    assert await node.dead() == []
+
+    node.recorder.failing = set()
+    await node.delivered()
+    assert node.recorder.taken == {ada: [1, 2, 1, 2, 3, 4], bob: [1, 2]}
+
+
+async def test_an_event_that_fails_too_often_is_given_up_and_the_rest_goes_on(database: Database) -> None:
+    node = Node(database, policy=HASTY)
+    ada = await node.add_user()
+    await node.write(ada, 4)
+    node.recorder.failing = {(ada, 2)}
+
+    await node.delivered()
+
+    assert await node.dead() == [("recorder", ada, 2, "RuntimeError")]
+    # The first attempt was at all four; of the rest each began with what was lacking, one event at a time.
+    assert node.recorder.taken[ada] == [1, 1, 3, 4]
+    assert node.recorder.failures == 4
+
+
+async def test_each_listener_has_its_own_progress(database: Database) -> None:
+    node = Node(database, "steady", "failing")
+    ada = await node.add_user()
+    await node.write(ada, 2)
+    node.recorders["failing"].failing = {(ada, 1)}
+
+    for relay in node.relays.values():
+        await relay.deliver()
+    await node.outbox.settle()
+
+    assert node.recorders["steady"].taken[ada] == [1, 2]
+    assert await node.undelivered() == [ada]
+    assert not await node.relays["steady"].deliver()
+
+
+async def test_a_new_listener_begins_with_the_oldest_event_that_is_kept(database: Database) -> None:
+    node = Node(database)
+    ada = await node.add_user()
+    await node.write(ada, 3)
+    await node.relay.deliver()
+    async with database.writer.begin() as connection:
+        await connection.execute(delete(StoredEvent).where(col(StoredEvent.version) == 1))
+    newer = Node(database, "recorder", "newcomer")
+    await newer.write(ada)
+
+    await newer.relays["newcomer"].deliver()
+
+    assert newer.recorders["newcomer"].taken[ada] == [2, 3, 4]
+
+
+async def test_history_that_is_not_kept_is_not_waited_for(node: Node) -> None:
+    ada = await node.add_user()
+    await node.write(ada, 2)
+    async with node.database.writer.begin() as connection:
+        await connection.execute(delete(StoredEvent))
+
+    await node.relay.deliver()
+    await node.outbox.settle()
+
+    assert node.recorder.taken == {}
+    assert await node.undelivered() == []
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_processes_share_the_work_without_doubling_it(database: Database) -> None:
+    nodes = [Node(Database(database.url, pool_size=5)) for _ in range(3)]
+    users = [await nodes[0].add_user() for _ in range(6)]
+    running = [asyncio.create_task(node.relay.run()) for node in nodes]
+
+    await asyncio.gather(*(nodes[n % 3].write(user, 15) for n, user in enumerate(users)))
+    await eventually(nodes[0].is_settled)
+
+    taken = {user: [version for node in nodes for version in node.recorder.taken[user]] for user in users}
+    assert {user: sorted(versions) for user, versions in taken.items()} == {user: list(range(1, 16)) for user in users}
+    assert all(node.recorder.taken[user] == sorted(node.recorder.taken[user]) for node in nodes for user in users)
+    for node in nodes:
+        node.relay.stop()
+    await asyncio.wait(running)
+    for node in nodes:
+        await node.database.close()
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_what_another_process_delivers_is_left_to_it(node: Node, other: Node) -> None:
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 2)
+
+    async with node.outbox.claim("recorder") as claimed:
+        assert [backlog.user_id for backlog in claimed] == [ada]
+        await node.write(bob)
+        assert await other.relay.deliver()
+        assert other.recorder.taken == {bob: [1]}
+
+    assert await other.relay.deliver()
+    assert other.recorder.taken[ada] == [1, 2]
+
+
+async def test_a_call_that_hangs_holds_up_nobody_for_long(database: Database) -> None:
+    node = Node(database)
+    ada, bob = await node.add_user(), await node.add_user()
+    hangs = asyncio.Event()
+
+    async def take(events: Sequence[PostEvent]) -> None:
+        if events[0].user_id == ada:
+            hangs.set()
+            await asyncio.sleep(60)
+        await node.recorder.take(events)
+
+    policy = RelayPolicy(poll=0.05, gather=0, timeout=1.5)
+    relay = Relay(DurableListener("recorder", take), node.outbox, policy)
+    running = asyncio.create_task(relay.run())
+    await node.write(ada)
+    await hangs.wait()
+    await node.write(bob)
+
+    await eventually(node.recorder.has(bob, [1]), seconds=1)
+    relay.stop()
+    await asyncio.wait([running])
+
+
+async def test_a_change_wakes_the_relay(database: Database) -> None:
+    node = Node(database)
+    policy = RelayPolicy(poll=30, gather=0)
+    bus = EventBus()
+    relay = Relay(DurableListener("recorder", node.recorder.take), node.outbox, policy)
+    bus.subscribe(PostEvent, relay.on_change)
+    node.posts = PostService(SqlUnits(database, bus), DatabaseReads(database))
+    ada = await node.add_user()
+    running = asyncio.create_task(relay.run())
+    await asyncio.sleep(0.1)
+
+    await node.write(ada)
+
+    await eventually(node.recorder.has(ada, [1]))
+    relay.stop()
+    await asyncio.wait([running])
+
+
+async def test_a_relay_that_is_told_to_stop_finishes_the_call_and_remembers_it(database: Database) -> None:
+    node = Node(database)
+    ada = await node.add_user()
+    await node.write(ada, 3)
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def take(events: Sequence[PostEvent]) -> None:
+        began.set()
+        await may_end.wait()
+        await node.recorder.take(events)
+
+    relay = Relay(DurableListener("recorder", take), node.outbox, PATIENT)
+    running = asyncio.create_task(relay.run())
+    await began.wait()
+    relay.stop()
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    may_end.set()
+    await asyncio.wait([running])
+
+    assert node.recorder.taken[ada] == [1, 2, 3]
+    assert await node.progress(ada) == 3
+
+
+async def test_an_erased_user_leaves_nothing_to_deliver(node: Node) -> None:
+    ada = await node.add_user()
+    await node.write(ada)
+
+    async with node.outbox.claim("recorder"), node.units() as unit:
+        await unit.users.delete(await unit.users.lock(ada))
+        await unit.commit()
+
+    assert not await node.relay.deliver()
+    assert await node.undelivered() == []
+
+
+def test_the_delay_between_attempts_grows_up_to_a_limit() -> None:
+    policy = RelayPolicy(first_delay=1, longest_delay=60)
+
+    delays = [policy.delay(attempt).total_seconds() for attempt in range(1, 12)]
+
+    for attempt, delay in enumerate(delays):
+        full = min(60, 2**attempt)
+        assert full / 2 <= delay <= full
+
+
+async def test_an_operator_sees_who_is_behind_and_what_was_given_up(database: Database) -> None:
+    node = Node(database, policy=HASTY)
+    inspection = OutboxInspection(database, ["recorder"])
+    assert await inspection.status() == [("recorder", 0, None, 0, 0)]
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 3)
+    await node.write(bob)
+    node.recorder.failing = {(ada, 2)}
+
+    (before,) = await inspection.status()
+    await node.relay.deliver()
+    (failing,) = await inspection.status()
+    await node.delivered()
+    (after,) = await inspection.status()
+
+    assert (before.behind, before.failing, before.dead) == (2, 0, 0)
+    assert before.since is not None
+    assert (failing.behind, failing.failing, failing.dead) == (1, 1, 0)
+    assert after == ("recorder", 0, None, 0, 1)
+    ((letter, type_),) = await inspection.dead_letters()
+    assert (letter.listener, letter.user_id, letter.version, letter.error) == ("recorder", ada, 2, "RuntimeError")
+    assert type_ == "post.created"
+
+
+async def test_dead_letters_are_delivered_again_with_what_followed_them(database: Database) -> None:
+    node = Node(database, policy=HASTY)
+    inspection = OutboxInspection(database, ["recorder"])
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 4)
+    await node.write(bob)
+    node.recorder.failing = {(ada, 2)}
+    await node.delivered()
+    node.recorder.failing = set()
+    node.recorder.taken.clear()
+
+    assert await inspection.replay_dead_letters("recorder") == 1
+    await node.delivered()
+
+    assert node.recorder.taken == {ada: [2, 3, 4]}
+    assert await node.dead() == []
+
+
+async def test_all_that_is_kept_is_delivered_again_to_one_user_or_all(database: Database) -> None:
+    node = Node(database)
+    inspection = OutboxInspection(database, ["recorder"])
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 2)
+    await node.write(bob)
+    await node.delivered()
+    node.recorder.taken.clear()
+
+    assert await inspection.replay_all("recorder", ada) == 1
+    await node.delivered()
+    assert node.recorder.taken == {ada: [1, 2]}
+
+    assert await inspection.replay_all("recorder") == 2
+    await node.delivered()
+    assert node.recorder.taken == {ada: [1, 2, 1, 2], bob: [1]}
+
+
+async def test_a_replay_that_is_asked_for_during_a_delivery_is_not_lost(node: Node) -> None:
+    ada = await node.add_user()
+    await node.write(ada, 2)
+    await node.delivered()
+    await node.write(ada)
+
+    async with node.outbox.claim("recorder") as (backlog,):
+        await OutboxInspection(node.database, ["recorder"]).replay_all("recorder")
+        await node.outbox.mark("recorder", [Taken(backlog, 3)])
+    await node.delivered()
+
+    assert node.recorder.taken[ada] == [1, 2, 1, 2, 3]

@@ -1,0 +1,271 @@
+"""Telling webhooks: again and again where it fails, in order, and nobody at another's expense."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from app.database import Database
+from app.outgoing import Caller, Destinations, ForbiddenDestination
+from app.reads import DatabaseReads
+from app.services.posts import PostService
+from app.services.webhooks import WebhookService
+from app.unit_of_work import SqlUnits
+from app.webhook_queue import LeaseLost, WebhookQueue
+from app.webhook_sender import SenderPolicy, WebhookSender
+from events.bus import EventBus
+from events.types import DeliveriesQueued, PostEvent
+from models import Webhook, WebhookCreate, WebhookDeliveryRead, WebhookRead
+from models.columns import now
+from tests.factories import PostCreateFactory, UserFactory
+from tests.receiver import Receiver, receiving
+
+SOON = SenderPolicy(poll=0.05, first_delay=0.02, longest_delay=0.05)
+LOOPBACK = Destinations([ip_network("127.0.0.0/8")])
+
+
+class Node:
+    """One process's share of the service, as far as webhooks need it; the bus stands in for the relay."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        bus = EventBus()
+        self.units = SqlUnits(database, bus)
+        self.reads = DatabaseReads(database)
+        self.posts = PostService(self.units, self.reads)
+        self.webhooks = WebhookService(self.units, self.reads, LOOPBACK)
+        self.queue = WebhookQueue(database)
+        self.bus = bus
+
+        async def relay(event: PostEvent) -> None:
+            await self.webhooks.queue([event])
+
+        bus.subscribe(PostEvent, relay)
+
+    @asynccontextmanager
+    async def sending(self, policy: SenderPolicy = SOON, seconds: float = 5) -> AsyncIterator[None]:
+        sender = WebhookSender(self.queue, Caller(LOOPBACK, max_connections=20, seconds=seconds), policy)
+        self.bus.subscribe(DeliveriesQueued, sender.on_queued)
+        running = asyncio.create_task(sender.run())
+        yield
+        sender.stop()
+        await asyncio.wait([running])
+
+    async def add_user(self, *urls: str) -> tuple[UUID, list[UUID]]:
+        user = UserFactory.build()
+        async with self.units() as unit:
+            await unit.users.add(user)
+            await unit.commit()
+        registered = [await self.webhooks.register(user.id, WebhookCreate(url=url)) for url in urls]
+        return user.id, [webhook.id for webhook in registered]
+
+    async def write(self, user_id: UUID, count: int = 1) -> None:
+        for _ in range(count):
+            await self.posts.create(user_id, PostCreateFactory.build())
+
+    async def webhook(self, user_id: UUID) -> WebhookRead:
+        (webhook,) = await self.webhooks.list(user_id)
+        return webhook
+
+    async def deliveries(self, user_id: UUID, webhook_id: UUID) -> list[WebhookDeliveryRead]:
+        return list(reversed(await self.webhooks.recent_deliveries(user_id, webhook_id)))
+
+    async def is_idle(self) -> bool:
+        async with self.database.reading() as connection:
+            statement = select(col(Webhook.id)).where(col(Webhook.due_at).is_not(None))
+            return (await connection.execute(statement)).first() is None
+
+    async def idle(self) -> None:
+        async with asyncio.timeout(10):
+            while not await self.is_idle():  # noqa: ASYNC110 - what is waited for happens in the database
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def node(database: Database) -> Node:
+    return Node(database)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+async def test_what_fails_is_repeated_and_holds_its_place(node: Node, receiver: Receiver) -> None:
+    receiver.status = 503
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        await node.write(user_id, 3)
+        await asyncio.to_thread(receiver.wait_for, 3)
+        assert set(receiver.versions) == {1}
+        assert (await node.webhook(user_id)).failing_since is not None
+        receiver.status = 202
+        await node.idle()
+
+    assert [version for version in receiver.versions if version != 1] == [2, 3]
+    assert len({request.headers["webhook-id"] for request in receiver.received}) == 3
+    first, *rest = await node.deliveries(user_id, webhook_id)
+    assert (first.status, first.attempts) == ("delivered", receiver.versions.count(1))
+    assert [(one.status, one.attempts) for one in rest] == [("delivered", 1)] * 2
+    assert (await node.webhook(user_id)).failing_since is None
+
+
+async def test_a_receiver_that_fails_for_too_long_is_disabled_with_a_reason(node: Node, receiver: Receiver) -> None:
+    receiver.status = 500
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending(SenderPolicy(poll=0.05, first_delay=0.05, longest_delay=0.05, give_up=0.3)):
+        await node.write(user_id, 2)
+        await node.idle()
+        attempts = len(receiver.received)
+        await node.write(user_id)
+        await asyncio.sleep(0.2)
+
+    webhook = await node.webhook(user_id)
+    assert webhook.disabled_at is not None
+    assert (webhook.disabled_reason or "").startswith("Every attempt has failed since 20")
+    assert len(receiver.received) == attempts > 2
+    assert [one.status for one in await node.deliveries(user_id, webhook_id)] == ["failed", "failed"]
+
+
+async def test_a_slow_receiver_delays_no_other(node: Node, receiver: Receiver) -> None:
+    with receiving() as slow:
+        slow.delay = 2
+        user_id, _ = await node.add_user(slow.url, receiver.url)
+        async with node.sending():
+            await node.write(user_id, 5)
+            await asyncio.to_thread(receiver.wait_for, 5, seconds=1.5)
+            assert len(slow.received) == 1
+
+    assert receiver.versions == [1, 2, 3, 4, 5]
+
+
+async def test_an_answer_that_never_comes_is_not_waited_for(node: Node, receiver: Receiver) -> None:
+    receiver.delay = 1
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending(seconds=0.2):
+        await node.write(user_id)
+        await asyncio.to_thread(receiver.wait_for, 2)
+
+    (told,) = await node.deliveries(user_id, webhook_id)
+    assert (told.status, told.response_status, told.response_excerpt) == ("pending", None, "no answer in time")
+
+
+async def test_a_receiver_that_is_away_is_tried_again(node: Node) -> None:
+    with receiving() as receiver:
+        url = receiver.url
+    user_id, (webhook_id,) = await node.add_user(url)
+    async with node.sending():
+        await node.write(user_id)
+        await asyncio.sleep(0.5)
+
+    (told,) = await node.deliveries(user_id, webhook_id)
+    assert (told.status, told.response_excerpt) == ("pending", "no answer: ConnectError")
+    assert told.attempts >= 2
+
+
+async def test_several_processes_tell_each_change_once(database: Database, receiver: Receiver) -> None:
+    nodes = [Node(database) for _ in range(3)]
+    user_id, _ = await nodes[0].add_user(receiver.url)
+    async with nodes[0].sending(), nodes[1].sending(), nodes[2].sending():
+        await asyncio.gather(*(node.write(user_id, 10) for node in nodes))
+        await nodes[0].idle()
+
+    assert receiver.versions == list(range(1, 31))
+
+
+async def test_what_a_killed_process_had_claimed_is_told_by_another(node: Node, receiver: Receiver) -> None:
+    user_id, _ = await node.add_user(receiver.url)
+    await node.write(user_id)
+    (claimed,) = await node.queue.claim(10)
+    assert await node.queue.claim(10) == []
+    async with node.database.writer.begin() as connection:
+        await connection.execute(update(Webhook).values(due_at=now() - timedelta(seconds=1)))
+
+    async with node.sending():
+        await asyncio.to_thread(receiver.wait_for, 1)
+        await node.idle()
+
+    with pytest.raises(LeaseLost):
+        await node.queue.finish(claimed)
+
+
+async def test_a_webhook_that_is_deleted_while_it_is_told_ends_quietly(node: Node, receiver: Receiver) -> None:
+    receiver.delay = 0.3
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        await node.write(user_id, 3)
+        await asyncio.to_thread(receiver.wait_for, 1)
+        await node.webhooks.remove(user_id, webhook_id)
+        await asyncio.sleep(0.5)
+
+    assert receiver.versions == [1]
+
+
+async def test_a_sender_that_stops_finishes_the_attempt_and_hands_the_rest_over(node: Node, receiver: Receiver) -> None:
+    receiver.delay = 0.3
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        await node.write(user_id, 3)
+        await asyncio.to_thread(receiver.wait_for, 1)
+
+    assert [one.status for one in await node.deliveries(user_id, webhook_id)] == ["delivered", "pending", "pending"]
+    (webhook,) = await node.queue.claim(10)
+    assert webhook.id == webhook_id
+
+
+async def test_queueing_an_event_again_changes_nothing(node: Node, receiver: Receiver) -> None:
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        await node.write(user_id, 2)
+        await node.idle()
+        await node.webhooks.queue(await node.reads.events_after(user_id, 0, 10))
+        await asyncio.sleep(0.2)
+
+    assert receiver.versions == [1, 2]
+    assert len(await node.deliveries(user_id, webhook_id)) == 2
+
+
+class Rebinding:
+    """A name server that answers with a public address first, and with one of this machine afterwards."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+
+    async def __call__(self, _host: str, port: int, **_: Any) -> list[Any]:
+        address = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
+        return [(0, 0, 0, "", (address, port))]
+
+
+async def test_a_name_that_changes_its_mind_is_not_connected_to(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", Rebinding("93.184.215.14", "127.0.0.1"))
+    destinations, port = Destinations(), receiver.url.split(":")[2].split("/")[0]
+    url = f"http://rebinding.example:{port}/hook"
+    await destinations.check(url)
+
+    caller = Caller(destinations, max_connections=1)
+    with pytest.raises(ForbiddenDestination):
+        await caller.post(url, {"host": "rebinding.example", "content-length": "2"}, b"{}")
+    await caller.close()
+
+    assert receiver.received == []
+
+
+async def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(_host: str, port: int, **_: Any) -> list[Any]:
+        return [(0, 0, 0, "", (address, port)) for address in ("93.184.215.14", "10.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+
+    with pytest.raises(ForbiddenDestination):
+        await Destinations().resolve("mixed.example", 443)
+    assert await Destinations([ip_network("10.0.0.0/8")]).resolve("mixed.example", 443) == ["93.184.215.14", "10.0.0.1"]
