@@ -119,7 +119,7 @@ def create_app(
     sender = WebhookSender(WebhookQueue(database), caller, SenderPolicy())
     bus.subscribe(DeliveriesQueued, sender.on_queued)
     work.append(sender)
-    durable_listeners = [DurableListener("webhooks", webhooks.queue), *durable_listeners]
+    durable_listeners = [DurableListener("webhooks", webhooks.queue, webhooks.owners_among), *durable_listeners]
     durable_names = [listener.name for listener in durable_listeners]
     outbox = SqlOutbox(database, durable_names)
     for listener in durable_listeners:

@@ -1,6 +1,6 @@
 """What the use cases ask of the outside: interfaces that infrastructure fills in."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -196,8 +196,8 @@ class Reads(Protocol):
         """Return the user's sessions that are alive at that time, newest first."""
         ...
 
-    async def has_webhooks(self, owner_id: UUID) -> bool:
-        """Return whether the owner has a webhook that is to be told something."""
+    async def webhook_owners(self, user_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return those of the users who have a webhook that is to be told something."""
         ...
 
     async def webhooks(self, owner_id: UUID) -> list[WebhookRead]:

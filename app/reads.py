@@ -1,6 +1,6 @@
 """The questions that no transaction asks, always scoped to an owner. `app.ports` says what each method promises."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -130,11 +130,13 @@ class DatabaseReads:
             rows = (await connection.execute(statement)).all()
         return [SessionRead.model_validate(row) for row in rows]
 
-    async def has_webhooks(self, owner_id: UUID) -> bool:
-        """See `Reads.has_webhooks`."""
-        statement = select(1).where(col(Webhook.user_id) == owner_id, col(Webhook.disabled_at).is_(None)).limit(1)
+    async def webhook_owners(self, user_ids: Collection[UUID]) -> Collection[UUID]:
+        """See `Reads.webhook_owners`."""
+        statement = select(col(Webhook.user_id)).where(
+            col(Webhook.user_id).in_(user_ids), col(Webhook.disabled_at).is_(None)
+        )
         async with self._database.reading() as connection:
-            return (await connection.execute(statement)).first() is not None
+            return set((await connection.execute(statement)).scalars())
 
     async def webhooks(self, owner_id: UUID) -> list[WebhookRead]:
         """See `Reads.webhooks`."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,10 +27,14 @@ class DurableListener:
     `take` is called with events of one user, in the order of their versions; those of several users may be delivered at
     the same time. Where it raises, or takes too long, they are delivered again later, and after a crash too: so it must
     bear to be given an event twice. Under a new name it begins with the oldest event that is kept.
+
+    `choose`, if given, is asked first, once for many users: it returns those of them whose events matter to the
+    listener, and the others' are taken as delivered.
     """
 
     name: str
     take: Callable[[Sequence[PostEvent]], Awaitable[None]]
+    choose: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]] | None = None
 
 
 class Backlog(NamedTuple):
@@ -91,7 +95,7 @@ class RelayPolicy:
     """
 
     poll: float = 1
-    gather: float = 0.25
+    gather: float = 0.5
     timeout: float = 10
     attempts: int = 12
     first_delay: float = 1
@@ -146,10 +150,16 @@ class Relay:
         turns = asyncio.Semaphore(_USERS_AT_ONCE)
 
         async def take_turn(backlog: Backlog) -> Outcome | None:
+            if backlog.user_id not in chosen:
+                return Taken(backlog, backlog.events[-1].version)
             async with turns:
                 return None if self._stopping.is_set() else await self._offer(backlog)
 
         async with self._outbox.claim(self._listener.name) as backlogs:
+            chosen: Collection[UUID] = {backlog.user_id for backlog in backlogs}
+            if self._listener.choose is not None and chosen:
+                # After the events were read: who comes to matter later does so by what happens later.
+                chosen = await self._listener.choose(chosen)
             outcomes = await asyncio.gather(*(take_turn(backlog) for backlog in backlogs))
             await self._outbox.mark(self._listener.name, [outcome for outcome in outcomes if outcome is not None])
         return bool(backlogs)

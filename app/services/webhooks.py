@@ -1,6 +1,6 @@
 """What a person does with their webhooks, and what changes mean for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from app.errors import NotFound, TooManyWebhooks
@@ -61,12 +61,13 @@ class WebhookService:
         """
         return await self._reads.webhook_deliveries(owner_id, webhook_id, _RECENT)
 
+    async def owners_among(self, user_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return those of the users who have a webhook that is to be told something."""
+        return await self._reads.webhook_owners(user_ids)
+
     async def queue(self, events: Sequence[PostEvent]) -> None:
         """Queue events of one user for their webhooks; what is queued already is left as it is."""
-        owner_id = events[0].user_id
-        if not await self._reads.has_webhooks(owner_id):
-            return
         async with self._units() as unit:
-            await unit.webhooks.queue(owner_id, events)
+            await unit.webhooks.queue(events[0].user_id, events)
             unit.record(DeliveriesQueued())
             await unit.commit()
