@@ -26,6 +26,7 @@ from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
 from app.reads import DatabaseReads
+from app.redis_timelines import RedisTimelines
 from app.requests import JSONRequest
 from app.response_headers import add_response_headers
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
@@ -35,7 +36,8 @@ from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.services.webhooks import WebhookService
 from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
-from app.startup import BackgroundWork, Launch, serving
+from app.shared import Shared, share
+from app.startup import BackgroundWork, Connections, Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
@@ -87,8 +89,10 @@ def create_app(
     database = Database(settings.database, pool_size=settings.database_pool_size)
     reads = DatabaseReads(database)
     bus = EventBus()
-    units = SqlUnits(database, bus)
-    timelines = _create_timelines(database, reads, bus)
+    wakeups = Wakeups()
+    shared = share(settings.redis_url, database, wakeups) if settings.redis_url else None
+    timelines = _create_timelines(database, reads, bus, shared)
+    units = SqlUnits(database, bus, timelines)
     jwt_auth = create_jwt_auth(keyring, timedelta(seconds=settings.access_token_seconds), timelines)
     passwords = Argon2Passwords(
         memory_kib=settings.argon2_memory_kib,
@@ -98,10 +102,10 @@ def create_app(
         queue_limit=settings.password_queue_limit,
     )
     tokens = SessionTokens(keyring, JWTAccessTokens(jwt_auth), timedelta(seconds=settings.session_seconds))
-    accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits))
-    sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits))
+    counts = None if shared is None else shared.counts
+    accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits, counts))
+    sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits, counts))
     posts = PostService(units, reads)
-    wakeups = Wakeups()
     bus.subscribe(PostEvent, wakeups.on_change)
     bus.subscribe(SessionsChanged, wakeups.on_change)
     feed = FeedService(reads, timelines, wakeups, heartbeat_seconds=_HEARTBEAT_SECONDS)
@@ -110,22 +114,21 @@ def create_app(
         event_retention=timedelta(days=settings.event_retention_days),
         interval=timedelta(seconds=settings.prune_seconds),
     )
-    work: list[BackgroundWork] = [pruner]
-    if not database.is_sqlite:
-        work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
     destinations = Destinations(settings.webhook_allowed_networks)
     webhooks = WebhookService(units, reads, destinations)
     caller = Caller(destinations, max_connections=MOST_AT_ONCE)
     sender = WebhookSender(WebhookQueue(database), caller, SenderPolicy())
     bus.subscribe(DeliveriesQueued, sender.on_queued)
-    work.append(sender)
     durable_listeners = [DurableListener("webhooks", webhooks.queue, webhooks.owners_among), *durable_listeners]
-    durable_names = [listener.name for listener in durable_listeners]
-    outbox = SqlOutbox(database, durable_names)
-    for listener in durable_listeners:
-        relay = Relay(listener, outbox, RelayPolicy())
-        bus.subscribe(PostEvent, relay.on_change)
-        work.append(relay)
+    work: list[BackgroundWork] = [pruner, sender, *_create_relays(durable_listeners, database, bus)]
+    connections: list[Connections] = [caller, database]
+    if not database.is_sqlite:
+        work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
+    if shared is not None:
+        bus.subscribe(PostEvent, shared.wakeups.on_change)
+        bus.subscribe(SessionsChanged, shared.wakeups.on_change)
+        work += [shared.trust, shared.wakeups]
+        connections.append(shared.link)
     principals = PrincipalFinder(jwt_auth, timelines)
 
     app = Litestar(
@@ -142,6 +145,7 @@ def create_app(
         ],
         dependencies={
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
+            "is_degraded": Provide(lambda: shared is not None and shared.is_degraded, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
             "feed": Provide(lambda: feed, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
@@ -149,7 +153,7 @@ def create_app(
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
             "webhooks": Provide(lambda: webhooks, sync_to_thread=False),
         },
-        state=State({"auth_limit": Limit("auth", settings.auth_rate_limit), "bus": bus, "database": database}),
+        state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
         middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
         before_send=[add_response_headers],
         logging_config=LoggingConfig(loggers={"alembic": {"level": "WARNING"}, "asyncmy": {"level": "ERROR"}}),
@@ -162,12 +166,12 @@ def create_app(
             PydanticPlugin(),
             create_problem_plugin(),
             Launch(database, settings.trusted_proxies),
-            EventCommands(database, durable_names),
+            EventCommands(database, [listener.name for listener in durable_listeners]),
         ],
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
-        lifespan=[lambda _: serving(database, passwords, wakeups, work)],
+        lifespan=[lambda _: serving(database, passwords, wakeups, work, connections)],
     )
 
     async def emit(event: PostEvent) -> None:
@@ -177,13 +181,23 @@ def create_app(
     return app
 
 
-def _create_timelines(database: Database, reads: DatabaseReads, bus: EventBus) -> Timelines:
+def _create_timelines(database: Database, reads: DatabaseReads, bus: EventBus, shared: Shared | None) -> Timelines:
+    if shared is not None:
+        return RedisTimelines(shared.link, shared.trust, reads.live_version, reads.timeline_state)
     if not database.is_sqlite:
         return DatabaseTimelines(reads.live_version)
     timelines = MemoryTimelines(reads.timeline_state)
     bus.subscribe(PostEvent, timelines.on_post_event)
     bus.subscribe(SessionsChanged, timelines.on_sessions_changed)
     return timelines
+
+
+def _create_relays(listeners: Sequence[DurableListener], database: Database, bus: EventBus) -> list[Relay]:
+    outbox = SqlOutbox(database, [listener.name for listener in listeners])
+    relays = [Relay(listener, outbox, RelayPolicy()) for listener in listeners]
+    for relay in relays:
+        bus.subscribe(PostEvent, relay.on_change)
+    return relays
 
 
 def _allowed_hosts(settings: Settings) -> list[DefineMiddleware]:

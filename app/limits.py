@@ -2,38 +2,54 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, ip_address
 from math import ceil
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import MemoryStorage
+from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
 
 from app.errors import InvalidCredentials, TooManyRequests, WrongPassword
+from app.redis_link import RedisLink
 
 _IPV6_CUSTOMER_PREFIX = 64
+
+
+_Answer = TypeVar("_Answer")
+
+
+class SharedCounts:
+    """Counts that all processes keep together in Redis."""
+
+    def __init__(self, storage: Storage, link: RedisLink) -> None:
+        self.limiter = FixedWindowRateLimiter(storage)
+        self.link = link
 
 
 class Limit:
     """How often each key may do one thing, such as `"5/minute;20/hour"`: windows of growing length, all of which hold.
 
-    The counts are this process's own.
+    All processes count together where they have `SharedCounts`, and while those can be reached; otherwise each counts
+    for itself.
     """
 
-    def __init__(self, name: str, windows: str) -> None:
+    def __init__(self, name: str, windows: str, shared: SharedCounts | None = None) -> None:
         self._name = name
         self._windows = parse_many(windows)
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = shared
+        self._own = FixedWindowRateLimiter(MemoryStorage())
         # A lock lives as long as somebody holds it or waits for it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def hit(self, key: str) -> None:
         """Count one use, and raise `TooManyRequests` when it is one too many."""
         for window in self._windows:
-            if not await self._limiter.hit(window, self._name, key):
+            if not await self._ask(lambda limiter: limiter.hit, window, key):
                 raise await self._refusal(window, key)
 
     @asynccontextmanager
@@ -41,17 +57,30 @@ class Limit:
         """See `FailureLimit.attempt`."""
         async with self._locks.setdefault(key, asyncio.Lock()):
             for window in self._windows:
-                if not await self._limiter.test(window, self._name, key):
+                if not await self._ask(lambda limiter: limiter.test, window, key):
                     raise await self._refusal(window, key)
             try:
                 yield
             except (InvalidCredentials, WrongPassword):
                 for window in self._windows:
-                    await self._limiter.hit(window, self._name, key)
+                    await self._ask(lambda limiter: limiter.hit, window, key)
                 raise
 
+    async def _ask(
+        self,
+        question: Callable[[FixedWindowRateLimiter], Callable[..., Awaitable[_Answer]]],
+        window: RateLimitItem,
+        key: str,
+    ) -> _Answer:
+        if self._shared is not None and self._shared.link.is_up:
+            try:
+                return await question(self._shared.limiter)(window, self._name, key)
+            except (RedisError, OSError, TimeoutError):
+                self._shared.link.report_failure()
+        return await question(self._own)(window, self._name, key)
+
     async def _refusal(self, window: RateLimitItem, key: str) -> TooManyRequests:
-        stats = await self._limiter.get_window_stats(window, self._name, key)
+        stats = await self._ask(lambda limiter: limiter.get_window_stats, window, key)
         seconds = max(1, ceil(stats.reset_time - time.time()))
         return TooManyRequests(
             f"Try again in {seconds} seconds.",

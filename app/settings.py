@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from limits import parse_many
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
     production_database_url: str | None = None
     database_pool_size: int = Field(default=10, ge=1, le=1000)
 
+    redis_url: str | None = None
+
     data_dir: Path = Path("data")
 
     jwt_secret: SecretStr | None = None
@@ -80,6 +83,16 @@ class Settings(BaseSettings):
     def _is_supported_database(cls, value: str | None) -> str | None:
         if value is not None:
             _with_async_driver(value)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                parse_url(value)
+        except ValueError:
+            raise ValueError("is no Redis URL, such as redis://:password@host:6379/0") from None
         return value
 
     @field_validator(
@@ -114,6 +127,14 @@ class Settings(BaseSettings):
                     f"JWT_SECRET is too weak: production takes at least {_MINIMUM_SECRET_BYTES} random bytes, "
                     "such as `openssl rand -hex 32` prints"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_what_can_be_shared(self) -> Self:
+        if self.redis_url is not None and self.database.get_backend_name() == "sqlite":
+            raise ValueError(
+                "REDIS_URL is for several processes on one MySQL or MariaDB: set DATABASE_URL to it, or drop REDIS_URL"
+            )
         return self
 
     @property

@@ -103,21 +103,32 @@ class BackgroundWork(Protocol):
         """Let `run` end."""
 
 
+class Connections(Protocol):
+    """Connections that the process holds while it serves."""
+
+    async def close(self) -> None:
+        """Close them all."""
+
+
 @asynccontextmanager
 async def serving(
-    database: Database, passwords: Argon2Passwords, wakeups: Wakeups, work: Sequence[BackgroundWork]
+    database: Database,
+    passwords: Argon2Passwords,
+    wakeups: Wakeups,
+    work: Sequence[BackgroundWork],
+    connections: Sequence[Connections],
 ) -> AsyncIterator[None]:
     """Hold what the process needs while it serves. A SQLite database is migrated first, and held alone.
 
     Raises:
         ConfigurationError: Another process serves the same SQLite file.
     """
-    with ExitStack() as held:
-        held.callback(passwords.close)
+    with ExitStack() as stack:
+        stack.callback(passwords.close)
         if database.is_sqlite:
-            held.enter_context(sole_user_of(database))
+            stack.enter_context(sole_user_of(database))
             await schema.upgrade(database)
-        held.enter_context(called_on_stop_signals(wakeups.stop))
+        stack.enter_context(called_on_stop_signals(wakeups.stop))
         running = [asyncio.create_task(each.run()) for each in work]
         try:
             yield
@@ -128,7 +139,8 @@ async def serving(
             _, hanging = await asyncio.wait(running, timeout=_END_OF_WORK_SECONDS)
             for task in hanging:
                 task.cancel()
-            await database.close()
+            for held in connections:
+                await held.close()
 
 
 @contextmanager

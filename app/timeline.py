@@ -1,7 +1,8 @@
 """The port that answers "is this session alive, and what is its user's timeline version", and its adapters."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -24,6 +25,13 @@ class Timelines(Protocol):
         """Return the version of the user's timeline, or `None` when the session is not theirs or has ended.
 
         The answer is never older than the newest change or revocation acknowledged before the call.
+        """
+        ...
+
+    def changing(self, user_ids: Collection[UUID]) -> AbstractAsyncContextManager[None]:
+        """Enclose a commit that changes versions or sessions of these users.
+
+        When the context is left, `version` answers, on every node, as the commit made it.
         """
         ...
 
@@ -60,6 +68,10 @@ class MemoryTimelines:
         if expires_at is None or expires_at <= self._clock():
             return None
         return state.version
+
+    def changing(self, user_ids: Collection[UUID]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """See `Timelines.changing`: the events of the change tell it all."""
+        return nullcontext()
 
     async def on_post_event(self, event: PostEvent) -> None:
         """Take over the version that a committed change made."""
@@ -98,3 +110,7 @@ class DatabaseTimelines:
     async def version(self, user_id: UUID, session_id: UUID) -> int | None:
         """See `Timelines.version`."""
         return await self._read(user_id, session_id)
+
+    def changing(self, user_ids: Collection[UUID]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """See `Timelines.changing`."""
+        return nullcontext()

@@ -14,15 +14,16 @@ from app.repositories import (
     UserRepository,
     WebhookRepository,
 )
+from app.timeline import Timelines
 from events.bus import EventBus
-from events.types import Event, PostEvent
+from events.types import DeliveriesQueued, Event, PostEvent
 from models import StoredEvent
 
 
 class SqlUnitOfWork:
     """A `UnitOfWork` on one database session."""
 
-    def __init__(self, session: AsyncSession, bus: EventBus) -> None:
+    def __init__(self, session: AsyncSession, bus: EventBus, timelines: Timelines) -> None:
         self.users = UserRepository(session)
         self.posts = PostRepository(session)
         self.sessions = SessionRepository(session)
@@ -30,6 +31,7 @@ class SqlUnitOfWork:
         self.webhooks = WebhookRepository(session)
         self._session = session
         self._bus = bus
+        self._timelines = timelines
         self._events: list[Event] = []
 
     def record(self, event: Event) -> None:
@@ -50,7 +52,9 @@ class SqlUnitOfWork:
             raise
 
     async def _commit_and_publish(self) -> None:
-        await self._session.commit()
+        users = {event.user_id for event in self._events if not isinstance(event, DeliveriesQueued)}
+        async with self._timelines.changing(users):
+            await self._session.commit()
         events, self._events = self._events, []
         for event in events:
             await self._bus.publish(event)
@@ -59,12 +63,13 @@ class SqlUnitOfWork:
 class SqlUnits:
     """Opens units of work on a database, all publishing to one bus."""
 
-    def __init__(self, database: Database, bus: EventBus) -> None:
+    def __init__(self, database: Database, bus: EventBus, timelines: Timelines) -> None:
         self._database = database
         self._bus = bus
+        self._timelines = timelines
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[SqlUnitOfWork]:
         """See `Units.__call__`."""
         async with self._database.writing() as session:
-            yield SqlUnitOfWork(session, self._bus)
+            yield SqlUnitOfWork(session, self._bus, self._timelines)

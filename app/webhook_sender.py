@@ -78,7 +78,6 @@ class WebhookSender:
             telling = {task for task in telling if not task.done()}
         if telling:
             await asyncio.wait(telling)
-        await self._caller.close()
 
     def stop(self) -> None:
         """Let `run` end after the attempts that have begun."""

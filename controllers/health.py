@@ -17,9 +17,9 @@ _ANSWER_SECONDS = 3
 
 
 class Health(Struct):
-    """How the service is."""
+    """How the service is: `degraded` where it serves everything, though not as fast as it could."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok", "degraded"] = "ok"
 
 
 class HealthController(Controller):
@@ -38,10 +38,13 @@ class HealthController(Controller):
         "/ready",
         operation_id="isReady",
         summary="Can the process serve?",
-        description="Asks the database whether it answers and has every migration.",
+        description=(
+            "Asks the database whether it answers and has every migration. `degraded` says that Redis is set up and "
+            "does not serve at the moment, so the database answers in its place."
+        ),
         responses=problems(503),
     )
-    async def ready(self, database: NamedDependency[Database]) -> Health:
+    async def ready(self, database: NamedDependency[Database], is_degraded: NamedDependency[bool]) -> Health:
         """Answer `GET /health/ready`."""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -50,4 +53,4 @@ class HealthController(Controller):
             raise NotReady("The database does not answer.") from None
         if not is_current:
             raise NotReady("Migrations are missing: run `alembic upgrade head`.")
-        return Health()
+        return Health("degraded" if is_degraded else "ok")

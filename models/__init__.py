@@ -1,6 +1,7 @@
 """SQLModel classes: each family is table and validation schema in one."""
 
 from models.delivery import DeadLetter, ListenerProgress
+from models.epoch import SharedEpoch
 from models.event import StoredEvent
 from models.idempotency import IdempotencyKey
 from models.post import Post, PostCreate, PostCreated, PostRead, PostUpdate
@@ -32,6 +33,7 @@ __all__ = [
     "RefreshRequest",
     "Session",
     "SessionRead",
+    "SharedEpoch",
     "SignUp",
     "StoredEvent",
     "TokenPair",

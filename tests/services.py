@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -12,6 +15,19 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 MARIADB = make_url(os.environ.get("TESTING_DATABASE_URL", "mysql+asyncmy://root@127.0.0.1:3306/postline_test"))
+
+
+REDIS_URL = os.environ.get("TESTING_REDIS_URL", "redis://127.0.0.1:6379/0")
+
+
+def redis_url() -> str:
+    """Return the address of a Redis that answers."""
+    parts = urlsplit(REDIS_URL)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 6379), timeout=5):
+            return REDIS_URL
+    except OSError as error:
+        missing(f"Redis at {parts.hostname}:{parts.port}", error)
 
 
 @contextmanager
@@ -28,7 +44,7 @@ def fresh_mariadb_database() -> Iterator[URL]:
         asyncio.run(_execute(f"DROP DATABASE `{name}`"))
 
 
-def missing(service: str, reason: object) -> None:
+def missing(service: str, reason: object) -> NoReturn:
     """Skip the test that needs the service, or fail it where `REQUIRE_SERVICES=1` says that all are there."""
     message = f"needs {service}: {reason}"
     if os.environ.get("REQUIRE_SERVICES") == "1":

@@ -9,10 +9,11 @@ from httpx import AsyncClient
 from sqlalchemy import URL
 
 from app.application import create_app
+from app.settings import Settings
 from tests.api.conftest import serve
-from tests.api.people import assert_problem
+from tests.api.people import Person, assert_problem
 from tests.conftest import settings_for
-from tests.services import fresh_mariadb_database
+from tests.services import fresh_mariadb_database, redis_url
 
 
 async def test_a_serving_process_is_live_and_ready(client: AsyncClient) -> None:
@@ -50,3 +51,22 @@ async def test_a_database_without_its_migrations_is_not_ready(empty_mariadb: URL
 
     assert_problem(response, 503)
     assert "alembic upgrade head" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_a_process_without_its_redis_is_ready_but_degraded(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
+    async with serve(app) as client:
+        response = await client.get("/health/ready")
+        assert (response.status_code, response.json()) == (200, {"status": "degraded"})
+        ada = await Person.sign_up(client, "ada@example.com")
+        await ada.add("hello")
+        assert await ada.texts() == ["hello"]
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_a_process_that_redis_serves_is_ready(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"redis_url": redis_url()}))
+    async with serve(app) as client, asyncio.timeout(10):
+        while (await client.get("/health/ready")).json() != {"status": "ok"}:  # noqa: ASYNC110 - it happens elsewhere
+            await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -24,9 +25,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(
-        update={"webhook_allowed_networks": Settings(webhook_allowed_networks="127.0.0.0/8").webhook_allowed_networks}
-    )
+    return settings.model_copy(update={"webhook_allowed_networks": [ip_network("127.0.0.0/8")]})
 
 
 async def register(person: Person, url: str, **body: Any) -> dict[str, Any]:

@@ -1,14 +1,17 @@
-"""The service in the two sizes that need no other server, each started once."""
+"""The service in its three sizes, each started once."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.server import Server, migrate, serving
-from tests.services import fresh_mariadb_database
+from tests.services import fresh_mariadb_database, redis_url
 
 
-@pytest.fixture(scope="session", params=["one process on SQLite", "four processes on MariaDB"])
+@pytest.fixture(
+    scope="session",
+    params=["one process on SQLite", "four processes on MariaDB", "four processes on MariaDB and Redis"],
+)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     if request.param == "one process on SQLite":
@@ -20,6 +23,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             "ENVIRONMENT": "development",
             "DEVELOPMENT_DATABASE_URL": url.render_as_string(hide_password=False),
         }
+        if "Redis" in request.param:
+            settings["REDIS_URL"] = redis_url()
         migrate(folder, **settings)
         with serving(folder, workers=4, settings=settings) as started:
             yield started

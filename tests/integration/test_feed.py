@@ -33,9 +33,9 @@ class Node:
         bus = EventBus()
         bus.subscribe(PostEvent, self.wakeups.on_change)
         bus.subscribe(SessionsChanged, self.wakeups.on_change)
-        self.units = SqlUnits(database, bus)
-        self.posts = PostService(self.units, self.reads)
         timelines = DatabaseTimelines(self.reads.live_version)
+        self.units = SqlUnits(database, bus, timelines)
+        self.posts = PostService(self.units, self.reads)
         self.feed = FeedService(self.reads, timelines, self.wakeups, heartbeat_seconds=heartbeat_seconds)
 
     async def add_user(self) -> tuple[UUID, UUID]:

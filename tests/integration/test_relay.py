@@ -14,6 +14,7 @@ from app.outbox import SqlOutbox
 from app.outbox_inspection import OutboxInspection
 from app.reads import DatabaseReads
 from app.services.posts import PostService
+from app.timeline import DatabaseTimelines
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from events.relay import DurableListener, Relay, RelayPolicy, Taken
@@ -52,8 +53,10 @@ class Node:
 
     def __init__(self, database: Database, *listeners: str, policy: RelayPolicy = PATIENT) -> None:
         self.database = database
-        self.units = SqlUnits(database, EventBus())
-        self.posts = PostService(self.units, DatabaseReads(database))
+        self.bus = EventBus()
+        reads = DatabaseReads(database)
+        self.units = SqlUnits(database, self.bus, DatabaseTimelines(reads.live_version))
+        self.posts = PostService(self.units, reads)
         self.outbox = SqlOutbox(database, listeners or ("recorder",))
         self.recorders = {name: Recorder() for name in listeners or ("recorder",)}
         self.relays = {
@@ -289,10 +292,8 @@ async def test_a_call_that_hangs_holds_up_nobody_for_long(database: Database) ->
 async def test_a_change_wakes_the_relay(database: Database) -> None:
     node = Node(database)
     policy = RelayPolicy(poll=30, gather=0)
-    bus = EventBus()
     relay = Relay(DurableListener("recorder", node.recorder.take), node.outbox, policy)
-    bus.subscribe(PostEvent, relay.on_change)
-    node.posts = PostService(SqlUnits(database, bus), DatabaseReads(database))
+    node.bus.subscribe(PostEvent, relay.on_change)
     ada = await node.add_user()
     running = asyncio.create_task(relay.run())
     await asyncio.sleep(0.1)

@@ -12,6 +12,7 @@ from app.database import Database
 from app.errors import EmailTaken, NotFound, PreconditionFailed, Unauthenticated
 from app.reads import DatabaseReads
 from app.services.posts import PostService
+from app.timeline import DatabaseTimelines
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from events.types import PostEvent, decode
@@ -25,8 +26,9 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.bus = EventBus()
-        self.units = SqlUnits(database, self.bus)
-        self.posts = PostService(self.units, DatabaseReads(database))
+        reads = DatabaseReads(database)
+        self.units = SqlUnits(database, self.bus, DatabaseTimelines(reads.live_version))
+        self.posts = PostService(self.units, reads)
         self.published: list[PostEvent] = []
         self.bus.subscribe(PostEvent, self._hear)
 

@@ -17,6 +17,7 @@ from app.outgoing import Caller, Destinations, ForbiddenDestination
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.services.webhooks import WebhookService
+from app.timeline import DatabaseTimelines
 from app.unit_of_work import SqlUnits
 from app.webhook_queue import LeaseLost, WebhookQueue
 from app.webhook_sender import SenderPolicy, WebhookSender
@@ -37,8 +38,8 @@ class Node:
     def __init__(self, database: Database) -> None:
         self.database = database
         bus = EventBus()
-        self.units = SqlUnits(database, bus)
         self.reads = DatabaseReads(database)
+        self.units = SqlUnits(database, bus, DatabaseTimelines(self.reads.live_version))
         self.posts = PostService(self.units, self.reads)
         self.webhooks = WebhookService(self.units, self.reads, LOOPBACK)
         self.queue = WebhookQueue(database)
@@ -51,12 +52,14 @@ class Node:
 
     @asynccontextmanager
     async def sending(self, policy: SenderPolicy = SOON, seconds: float = 5) -> AsyncIterator[None]:
-        sender = WebhookSender(self.queue, Caller(LOOPBACK, max_connections=20, seconds=seconds), policy)
+        caller = Caller(LOOPBACK, max_connections=20, seconds=seconds)
+        sender = WebhookSender(self.queue, caller, policy)
         self.bus.subscribe(DeliveriesQueued, sender.on_queued)
         running = asyncio.create_task(sender.run())
         yield
         sender.stop()
         await asyncio.wait([running])
+        await caller.close()
 
     async def add_user(self, *urls: str) -> tuple[UUID, list[UUID]]:
         user = UserFactory.build()

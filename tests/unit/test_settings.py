@@ -2,6 +2,7 @@
 
 import re
 import stat
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,29 @@ def test_compose_hands_every_setting_on() -> None:
     }
 
     assert {name.upper() for name in Settings.model_fields} - set_by_compose_or_the_image <= handed_on
+
+
+def test_redis_is_refused_where_one_process_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://localhost:6379/0")
+    with pytest.raises(ConfigurationError, match="REDIS_URL is for several processes"):
+        load_settings()
+
+    monkeypatch.setenv("DATABASE_URL", "mysql://root@localhost/backend")
+    assert load_settings().redis_url == "redis://localhost:6379/0"
+
+
+def test_an_unusable_redis_url_is_named_but_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://root@localhost/backend")
+    monkeypatch.setenv("REDIS_URL", "http://:hunter2@localhost")
+    with pytest.raises(ConfigurationError, match="REDIS_URL: is no Redis URL") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_networks_that_webhooks_may_call_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8, ::1/128")
+    assert load_settings().webhook_allowed_networks == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+
+    monkeypatch.setenv("WEBHOOK_ALLOWED_NETWORKS", "everywhere")
+    with pytest.raises(ConfigurationError, match="WEBHOOK_ALLOWED_NETWORKS"):
+        load_settings()

@@ -1,0 +1,123 @@
+"""Redis, as something that may be away, hang, or come back empty or with old data at any moment."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+_MAX_CONNECTIONS = 50
+
+_SET_WHERE_EQUAL = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+_DELETE_UNLESS_LIKE = """
+local value = redis.call('GET', KEYS[1])
+if value and (value == ARGV[1] or string.sub(value, 1, #ARGV[2]) ~= ARGV[2]) then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+
+class RedisUnavailable(Exception):
+    """Redis did not answer in time, or is known to be away."""
+
+
+class RedisLink:
+    """Values under keys that live only as long as the Redis process that was given them.
+
+    Each key carries the run id of the server that its own connection leads to: a server that was started again, from
+    however old a snapshot, holds nothing under its new id. No call takes longer than `timeout` seconds. After one that
+    failed, all fail at once, until `ping` succeeds: so it is up to a background task, and never to a request, to find
+    out whether Redis is back. Lifetimes are in milliseconds.
+    """
+
+    def __init__(self, url: str, prefix: str, *, timeout: float) -> None:
+        self._prefix = prefix
+        self._timeout = timeout
+        self._run_ids: WeakKeyDictionary[AbstractConnection, str] = WeakKeyDictionary()
+        self.pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=None,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._on_connect,
+        )
+        self.is_up = False
+
+    async def ping(self) -> bool:
+        """Find out whether Redis answers, and return it."""
+        try:
+            await self._call(lambda _: ("PING",))
+        except RedisUnavailable:
+            return False
+        self.is_up = True
+        return True
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the key's value, if it has one."""
+        return cast("bytes | None", await self._execute(lambda run: ("GET", f"{run}:{key}")))
+
+    async def set(self, key: str, value: bytes, lifetime: int) -> None:
+        """Give the key a value, whatever it had before."""
+        await self._execute(lambda run: ("SET", f"{run}:{key}", value, "PX", lifetime))
+
+    async def add(self, key: str, value: bytes, lifetime: int) -> bool:
+        """Give the key a value if it has none, and return whether it has this one now."""
+        return await self._execute(lambda run: ("SET", f"{run}:{key}", value, "PX", lifetime, "NX")) is not None
+
+    async def replace(self, key: str, old: bytes, new: bytes, lifetime: int) -> None:
+        """Give the key a new value if it still has the old one."""
+        await self._execute(lambda run: ("EVAL", _SET_WHERE_EQUAL, 1, f"{run}:{key}", old, new, lifetime))
+
+    async def remove(self, key: str, *, own: bytes, kind: bytes) -> None:
+        """Take the key's value away, unless it begins with `kind` and is not `own`."""
+        await self._execute(lambda run: ("EVAL", _DELETE_UNLESS_LIKE, 1, f"{run}:{key}", own, kind))
+
+    def report_failure(self) -> None:
+        """Treat Redis as away, because somebody else got no answer from it."""
+        self.is_up = False
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.pool.disconnect()
+
+    async def _execute(self, command: Callable[[str], tuple[Any, ...]]) -> Any:
+        if not self.is_up:
+            raise RedisUnavailable
+        return await self._call(command)
+
+    async def _call(self, command: Callable[[str], tuple[Any, ...]]) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = await self.pool.get_connection()  # type: ignore[no-untyped-call]
+                try:
+                    await connection.send_command(*command(f"{self._prefix}:{self._run_ids[connection]}"))
+                    return await connection.read_response()
+                except BaseException:
+                    # An answer that comes later must not be taken for that of the next command.
+                    await connection.disconnect(nowait=True)
+                    raise
+                finally:
+                    await self.pool.release(connection)
+        except (RedisError, OSError, TimeoutError) as error:
+            self.is_up = False
+            raise RedisUnavailable(type(error).__name__) from None
+
+    async def _on_connect(self, connection: AbstractConnection) -> None:
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        answer = cast("bytes", await connection.read_response())
+        for line in answer.decode().splitlines():
+            if line.startswith("run_id:"):
+                self._run_ids[connection] = line.removeprefix("run_id:")
+                return
+        raise RedisError("Redis does not tell its run id")

@@ -1,0 +1,50 @@
+"""What nodes share through Redis, put together."""
+
+import hashlib
+from typing import NamedTuple
+
+from limits.aio.storage import RedisStorage
+from redis.asyncio import Redis
+
+from app.database import Database
+from app.limits import SharedCounts
+from app.redis_link import RedisLink
+from app.redis_wakeups import RedisWakeups
+from app.trust import EpochStore, Trust
+from app.wakeups import Wakeups
+
+_TIMEOUT_SECONDS = 0.5
+
+
+class Shared(NamedTuple):
+    """The parts of the service that Redis serves."""
+
+    link: RedisLink
+    trust: Trust
+    counts: SharedCounts
+    wakeups: RedisWakeups
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether the database answers in Redis' place at the moment."""
+        return not self.link.is_up or self.trust.readable is None
+
+
+def share(url: str, database: Database, wakeups: Wakeups) -> Shared:
+    """Return what nodes with the same database and the same Redis share."""
+    # Several deployments may use one Redis.
+    name = f"{database.url.host}:{database.url.port}/{database.url.database}"
+    prefix = f"postline:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    link = RedisLink(url, f"{prefix}:timelines", timeout=_TIMEOUT_SECONDS)
+    counts = RedisStorage(
+        f"async+{url}",
+        implementation="redispy",
+        key_prefix=f"{prefix}:limits",
+        connection_pool=link.pool,  # type: ignore[arg-type]
+    )
+    return Shared(
+        link=link,
+        trust=Trust(EpochStore(database), link.ping),
+        counts=SharedCounts(counts, link),
+        wakeups=RedisWakeups(Redis(connection_pool=link.pool), f"{prefix}:wakeups", wakeups),
+    )

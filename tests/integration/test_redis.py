@@ -1,0 +1,319 @@
+"""Redis as the one who knows the versions: never behind, whatever becomes of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from app.database import Database
+from app.errors import TooManyRequests
+from app.limits import Limit
+from app.reads import DatabaseReads
+from app.redis_timelines import RedisTimelines
+from app.services.posts import PostService
+from app.shared import Shared, share
+from app.unit_of_work import SqlUnits
+from app.wakeups import Wakeups
+from events.bus import EventBus
+from events.types import PostEvent, SessionsChanged
+from models import SharedEpoch
+from tests.factories import PostCreateFactory, SessionFactory, UserFactory
+from tests.redis_server import RedisServer, redis_server
+
+pytestmark = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+
+
+class Node:
+    """One process's share of the service; `rows_read` counts what Redis could not answer."""
+
+    def __init__(self, database: Database, url: str) -> None:
+        self.database = database
+        self.reads = DatabaseReads(database)
+        self.wakeups = Wakeups()
+        self.shared: Shared = share(url, database, self.wakeups)
+        self.trust = self.shared.trust
+        self.rows_read = 0
+
+        async def read(user_id: UUID, session_id: UUID) -> int | None:
+            self.rows_read += 1
+            return await self.reads.live_version(user_id, session_id)
+
+        self.timelines = RedisTimelines(self.shared.link, self.trust, read, self.reads.timeline_state)
+        bus = EventBus()
+        bus.subscribe(PostEvent, self.shared.wakeups.on_change)
+        bus.subscribe(SessionsChanged, self.shared.wakeups.on_change)
+        self.units = SqlUnits(database, bus, self.timelines)
+        self.posts = PostService(self.units, self.reads)
+        self._running: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._running = [asyncio.create_task(each.run()) for each in (self.trust, self.shared.wakeups)]
+
+    async def stop(self) -> None:
+        self.trust.stop()
+        self.shared.wakeups.stop()
+        await asyncio.wait(self._running)
+        await self.shared.link.close()
+        await self.database.close()
+
+    async def believed(self, *, seconds: float = 15) -> None:
+        async with asyncio.timeout(seconds):
+            while self.shared.is_degraded:  # noqa: ASYNC110 - what is waited for happens elsewhere
+                await asyncio.sleep(0.02)
+
+    async def add_user(self) -> tuple[UUID, UUID]:
+        user = UserFactory.build()
+        session = SessionFactory.build(user_id=user.id)
+        async with self.units() as unit:
+            await unit.users.add(user)
+            unit.sessions.add(session)
+            unit.record(SessionsChanged(user_id=user.id))
+            await unit.commit()
+        return user.id, session.id
+
+    async def write(self, user_id: UUID) -> None:
+        await self.posts.create(user_id, PostCreateFactory.build())
+
+    async def end_session(self, user_id: UUID, session_id: UUID) -> None:
+        async with self.units() as unit:
+            await unit.sessions.end(user_id, session_id)
+            unit.record(SessionsChanged(user_id=user_id))
+            await unit.commit()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def nodes(database: Database, server: RedisServer) -> AsyncIterator[list[Node]]:
+    async with database.writer.begin() as connection:
+        await connection.execute(update(SharedEpoch).values(epoch=0))
+    nodes = [Node(Database(database.url, pool_size=5), server.url) for _ in range(2)]
+    for node in nodes:
+        await node.start()
+    for node in nodes:
+        await node.believed()
+    yield nodes
+    for node in nodes:
+        await node.stop()
+
+
+async def test_what_one_node_writes_another_knows_at_once(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+
+    for version in range(20):
+        assert await there.timelines.version(user_id, session_id) == version
+        assert await here.timelines.version(user_id, session_id) == version
+        await (here if version % 2 else there).write(user_id)
+
+
+async def test_a_known_version_costs_the_database_nothing(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    await here.timelines.version(user_id, session_id)
+
+    for node in (here, there, here, there):
+        assert await node.timelines.version(user_id, session_id) == 0
+    assert (here.rows_read, there.rows_read) == (0, 0)
+
+
+async def test_an_ended_session_is_known_everywhere_at_once(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    assert await there.timelines.version(user_id, session_id) == 0
+
+    await here.end_session(user_id, session_id)
+
+    assert await there.timelines.version(user_id, session_id) is None
+
+
+async def test_someone_elses_session_opens_nothing(nodes: list[Node]) -> None:
+    here, there = nodes
+    (ada, adas_session), (bob, _) = await here.add_user(), await here.add_user()
+
+    assert await there.timelines.version(bob, adas_session) is None
+    assert await there.timelines.version(ada, adas_session) == 0
+
+
+async def test_a_state_that_was_read_before_a_change_never_takes_the_place_of_a_newer_one(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    read, may_answer = asyncio.Event(), asyncio.Event()
+    load = there.timelines._load
+
+    async def load_slowly(user_id: UUID) -> object:
+        state = await load(user_id)
+        read.set()
+        await may_answer.wait()
+        return state
+
+    there.timelines._load = load_slowly  # type: ignore[assignment]
+    asking = asyncio.create_task(there.timelines.version(user_id, session_id))
+    await read.wait()
+    await here.write(user_id)
+    may_answer.set()
+    await asking
+
+    there.timelines._load = load
+    assert await there.timelines.version(user_id, session_id) == 1
+    assert await here.timelines.version(user_id, session_id) == 1
+
+
+async def test_nobody_believes_redis_while_a_commit_is_under_way(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    await there.timelines.version(user_id, session_id)
+
+    async with here.timelines.changing({user_id}):
+        assert await there.timelines.version(user_id, session_id) == 0
+        assert there.rows_read == 1
+    assert await there.timelines.version(user_id, session_id) == 0
+    assert there.rows_read == 1
+
+
+@pytest.mark.parametrize("fault", ["pause", "kill"])
+async def test_a_redis_that_is_away_delays_little_and_hides_nothing(
+    nodes: list[Node], server: RedisServer, fault: str
+) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    assert await there.timelines.version(user_id, session_id) == 0
+
+    getattr(server, fault)()
+    began = time.monotonic()
+    await here.write(user_id)
+    assert time.monotonic() - began < 4
+    assert await there.timelines.version(user_id, session_id) == 1
+    began = time.monotonic()
+    for version in (2, 3, 4):
+        await here.write(user_id)
+        assert await there.timelines.version(user_id, session_id) == version
+    assert time.monotonic() - began < 1
+
+    # It comes back with what it held when it went.
+    server.resume() if fault == "pause" else server.start()
+    for version in range(5, 40):
+        await (here if version % 2 else there).write(user_id)
+        for node in nodes:
+            assert await node.timelines.version(user_id, session_id) == version
+        await asyncio.sleep(0.15)
+    assert not here.shared.is_degraded
+    assert not there.shared.is_degraded
+
+
+async def test_a_redis_that_returns_with_old_data_is_not_believed(nodes: list[Node], server: RedisServer) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    await here.timelines.version(user_id, session_id)
+    assert server.ask("SAVE") == b"+OK"
+    await here.write(user_id)
+    assert await there.timelines.version(user_id, session_id) == 1
+
+    server.kill()
+    server.start()
+
+    assert server.ask("DBSIZE") != b":0"
+    async with asyncio.timeout(8):
+        while here.shared.is_degraded or there.shared.is_degraded:
+            assert {await node.timelines.version(user_id, session_id) for node in nodes} == {1}
+            await asyncio.sleep(0.01)
+    for node in nodes:
+        assert await node.timelines.version(user_id, session_id) == 1
+
+
+async def test_a_redis_that_was_emptied_costs_a_question_only(nodes: list[Node], server: RedisServer) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    await here.write(user_id)
+    await here.timelines.version(user_id, session_id)
+
+    assert server.ask("FLUSHALL") == b"+OK"
+
+    assert await there.timelines.version(user_id, session_id) == 1
+    assert not there.shared.is_degraded
+
+
+async def test_a_node_that_can_not_reach_redis_is_not_hidden_from_those_that_can(
+    nodes: list[Node], server: RedisServer
+) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    assert await there.timelines.version(user_id, session_id) == 0
+    here.shared.link.report_failure()
+
+    async def stay_away() -> bool:
+        return False
+
+    here.shared.trust._ping = stay_away
+
+    for version in range(1, 30):
+        await here.write(user_id)
+        assert await there.timelines.version(user_id, session_id) == version
+        await asyncio.sleep(0.2)
+
+
+async def test_without_the_epoch_nothing_is_believed(nodes: list[Node]) -> None:
+    here, _ = nodes
+    user_id, session_id = await here.add_user()
+    await here.timelines.version(user_id, session_id)
+    here.trust.stop()
+    await asyncio.sleep(1.2)
+
+    assert await here.timelines.version(user_id, session_id) == 0
+    assert here.rows_read == 1
+    # A writer asks, rather than not knowing whether it has something to announce.
+    await here.write(user_id)
+    assert await nodes[1].timelines.version(user_id, session_id) == 1
+
+
+async def test_limits_are_counted_together_and_by_each_alone_without_redis(
+    nodes: list[Node], server: RedisServer
+) -> None:
+    limits = [Limit("login", "3/minute", node.shared.counts) for node in nodes]
+    await limits[0].hit("ada")
+    await limits[1].hit("ada")
+    await limits[0].hit("ada")
+    with pytest.raises(TooManyRequests):
+        await limits[1].hit("ada")
+
+    server.pause()
+    began = time.monotonic()
+    await limits[1].hit("ada")
+    assert time.monotonic() - began < 2
+    for _ in range(2):
+        await limits[1].hit("ada")
+    with pytest.raises(TooManyRequests):
+        await limits[1].hit("ada")
+    server.resume()
+
+
+async def test_wake_ups_cross_nodes_and_come_back_with_redis(nodes: list[Node], server: RedisServer) -> None:
+    here, there = nodes
+    user_id, _ = await here.add_user()
+
+    async def is_woken(seconds: float) -> bool:
+        with there.wakeups.of(user_id) as woken:
+            await here.write(user_id)
+            try:
+                await asyncio.wait_for(woken.wait(), seconds)
+            except TimeoutError:
+                return False
+            return True
+
+    async with asyncio.timeout(10):
+        while not await is_woken(1):
+            pass
+    server.kill()
+    assert not await is_woken(0.2)
+    server.start()
+    async with asyncio.timeout(15):
+        while not await is_woken(1):
+            pass

@@ -1,0 +1,68 @@
+"""A Redis server of the tests' own, that can be paused, killed and brought back."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.services import missing
+
+
+class RedisServer:
+    """Keeps what it is told to save in a folder, and begins with it when it is started again."""
+
+    def __init__(self, program: str, folder: Path, port: int) -> None:
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._port = port
+        self._command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while self.ask("PING") != b"+PONG":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def ask(self, command: str) -> bytes:
+        """Send an inline command, and return the first line of the answer; nothing where there is none."""
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
+                connection.sendall(f"{command}\r\n".encode())
+                return connection.recv(4096).partition(b"\r\n")[0]
+        except OSError:
+            return b""
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[RedisServer]:
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server on the PATH", "there is none")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = RedisServer(str(program), folder, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
