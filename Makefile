@@ -3,18 +3,23 @@
 # Any of CPython 3.11 to 3.13.
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 600
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: run test check format pins clean
+.PHONY: run test soak check format pins clean
 
 run: $(SET_UP)-app ## Serve on http://127.0.0.1:8000, on SQLite unless .env says otherwise
 	@$(BIN)/litestar run --port $(PORT)
 
 test: $(SET_UP)-test ## Run the tests; those that need a server say so when they skip
 	@$(BIN)/pytest $(ARGS)
+
+soak: $(SET_UP)-test ## Check the promises under faults for SECONDS (600) in each size; SEED chooses which
+	@CHECK_SECONDS=$(SECONDS) CHECK_SEED=$(SEED) REQUIRE_SERVICES=1 $(BIN)/pytest tests/e2e/test_checker.py -k promises $(ARGS)
 
 check: $(SET_UP)-dev ## Lint, check types and import rules
 	$(BIN)/ruff format --check .

@@ -1,0 +1,71 @@
+"""The promises under faults, in every size; and that the checker would notice if they were broken.
+
+`CHECK_SECONDS` says how long each check runs, `CHECK_SEED` in which order things break; `make soak` runs long ones.
+"""
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.checker.deployment import SIZES, Deployment, deployed
+from tests.checker.history import violations
+from tests.checker.people import Someone
+
+SECONDS = float(os.environ.get("CHECK_SECONDS", "12"))
+SEED = int(os.environ.get("CHECK_SEED", "0"))
+PEOPLE = 3
+CATCH_UP_SECONDS = 60
+
+
+def check(deployment: Deployment, seconds: float, *, catch_up: float = CATCH_UP_SECONDS) -> dict[str, list[str]]:
+    """Let people use the deployment while it is broken again and again, and return whose notes show what violation."""
+    chooser = random.Random(SEED)  # noqa: S311
+    people = [Someone(deployment.url, f"person{n}", SEED + n) for n in range(PEOPLE)]
+    for someone in people:
+        someone.start()
+    deadline, faults = time.monotonic() + seconds, list(deployment.faults)
+    while time.monotonic() < deadline:
+        time.sleep(chooser.uniform(0.5, 2))
+        # Each once, and then any of them.
+        fault = faults.pop(0) if faults else chooser.choice(list(deployment.faults))
+        deployment.faults[fault]()
+    for someone in people:
+        someone.finish(catch_up)
+    deadline = time.monotonic() + catch_up
+    while time.monotonic() < deadline:
+        notes = deployment.notes()
+        if all(len(set(notes[someone.user_id])) >= someone.history.final.version for someone in people):
+            break
+        time.sleep(0.2)
+    for someone in people:
+        someone.history.delivered = deployment.notes()[someone.user_id]
+    assert all(len(someone.history.writes) > 5 for someone in people)
+    return {someone.client.email: violations(someone.history) for someone in people}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_promises_hold_while_everything_breaks(size: str, tmp_path: Path) -> None:
+    with deployed(size, tmp_path) as deployment:
+        found = check(deployment, SECONDS)
+
+        assert not any(found.values()), found
+        assert "Traceback" not in deployment.output()
+
+
+@pytest.mark.parametrize("size", ["SQLite x 1", "MariaDB + Redis x 4"])
+def test_the_checker_notices_a_service_that_forgets_to_invalidate(size: str, tmp_path: Path) -> None:
+    with deployed(size, tmp_path, app="create_app_without_invalidation") as deployment:
+        found = [each for each_ones in check(deployment, 5, catch_up=1).values() for each in each_ones]
+
+    assert any("acknowledged before" in violation for violation in found), found
+
+
+@pytest.mark.parametrize("size", ["SQLite x 1", "MariaDB x 4"])
+def test_the_checker_notices_a_service_that_stores_events_too_late(size: str, tmp_path: Path) -> None:
+    with deployed(size, tmp_path, app="create_app_with_late_events") as deployment:
+        found = [each for each_ones in check(deployment, 8, catch_up=1).values() for each in each_ones]
+
+    assert any("the feed" in violation for violation in found), found
