@@ -156,7 +156,14 @@ def create_app(
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
         middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
         before_send=[add_response_headers],
-        logging_config=LoggingConfig(loggers={"alembic": {"level": "WARNING"}, "asyncmy": {"level": "ERROR"}}),
+        logging_config=LoggingConfig(
+            loggers={
+                "alembic": {"level": "WARNING"},
+                "asyncmy": {"level": "ERROR"},
+                # A connection that broke can't be reset either; whoever was using it has reported it.
+                "sqlalchemy.pool": {"level": "CRITICAL"},
+            }
+        ),
         cors_config=_cors(settings),
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
