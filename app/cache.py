@@ -16,6 +16,7 @@ from app.security import Principal
 _HIT = "postline; hit"
 _MISS = "postline; fwd=miss"
 
+_IS_TOO_LARGE = "list_is_too_large"
 _PARAMETERS = {"limit", "cursor"}
 
 
@@ -73,6 +74,11 @@ def _list_key(request: Request[Principal, Any, Any]) -> str:
     return f"{request.user.user_id.hex}:{request.user.timeline_version}:{query}"
 
 
-def _is_list(_: HTTPScope, status_code: int) -> bool:
+def _is_list(scope: HTTPScope, status_code: int) -> bool:
     # Litestar asks for every method on a path that has a cached handler, and by default would store a POST's 201 too.
-    return status_code == HTTP_200_OK
+    return status_code == HTTP_200_OK and not scope["state"].get(_IS_TOO_LARGE)
+
+
+def leave_uncached(request: Request[Any, Any, Any]) -> None:
+    """Keep the answer to this request, which is too large to be held, out of the cache."""
+    request.state[_IS_TOO_LARGE] = True

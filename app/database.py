@@ -9,12 +9,15 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+_SNAPSHOTS_AT_ONCE = 8
+
 
 class Database:
-    """One database through two pools: one for reads, one for transactions that write.
+    """One database through three pools: for reads, for transactions that write, and for long looks at one snapshot.
 
     A read is a single statement on a connection in autocommit, which is one round trip and one snapshot. A writing
-    transaction is opened by `writing`; on SQLite, which has one writer at a time, the writers queue here.
+    transaction is opened by `writing`; on SQLite, which has one writer at a time, the writers queue here. What takes as
+    long as a client likes is read by `snapshot`, so that slow clients can keep connections from each other only.
     """
 
     def __init__(self, url: URL, *, pool_size: int) -> None:
@@ -34,12 +37,17 @@ class Database:
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
-            event.listen(self.reader.sync_engine, "connect", _prepare_sqlite_connection)
-            event.listen(self.writer.sync_engine, "connect", _prepare_sqlite_connection)
+            self.snapshots = create_async_engine(url, **options | {"pool_size": _SNAPSHOTS_AT_ONCE})
+            for engine in self.engines:
+                event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
             event.listen(self.writer.sync_engine, "begin", _begin_immediate)
+            event.listen(self.snapshots.sync_engine, "begin", _begin)
         else:
             # A writer locks the user's row before it reads, and must then see what was committed while it waited.
             self.writer = create_async_engine(url, isolation_level="READ COMMITTED", **options)
+            self.snapshots = create_async_engine(
+                url, isolation_level="REPEATABLE READ", **options | {"pool_size": _SNAPSHOTS_AT_ONCE}
+            )
 
     def create_folder(self) -> None:
         """Make the folder that a SQLite file lies in.
@@ -57,6 +65,12 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection whose statements all see the database as the first one does."""
+        async with self.snapshots.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """Yield a session in a transaction, which is rolled back unless it was committed."""
         async with AsyncSession(self.writer, expire_on_commit=False) as session:
@@ -64,13 +78,13 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.reader.dispose()
-        await self.writer.dispose()
+        for engine in self.engines:
+            await engine.dispose()
 
     @property
-    def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
-        """Both engines, for those who watch statements."""
-        return self.reader, self.writer
+    def engines(self) -> tuple[AsyncEngine, ...]:
+        """Every engine, for those who watch statements."""
+        return self.reader, self.writer, self.snapshots
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
@@ -80,6 +94,10 @@ def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _begin_immediate(connection: Connection) -> None:

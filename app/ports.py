@@ -10,6 +10,7 @@ from events.types import Event, PostEvent
 from models import (
     IdempotencyKey,
     Post,
+    PostItem,
     PostRead,
     Session,
     SessionRead,
@@ -28,7 +29,7 @@ class Page(NamedTuple):
     """
 
     version: int
-    posts: list[PostRead]
+    posts: list[PostItem]
     next_cursor: int | None
 
 
@@ -173,19 +174,23 @@ class Units(Protocol):
 class Reads(Protocol):
     """Questions, each answered from one snapshot of its own."""
 
-    async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page:
+    async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
         """Return the owner's posts below position `before`, newest first, `limit` of them or all.
 
-        Raises `Unauthenticated` when the owner is gone.
+        It returns `None` when that is too much to hold at once, and raises `Unauthenticated` when the owner is gone.
         """
+        ...
+
+    def page_in_parts(self, owner_id: UUID, limit: int | None, before: int | None) -> AsyncIterator[Page]:
+        """Yield the same, of whatever size, in parts that all show one version; there is at least one."""
         ...
 
     async def post(self, owner_id: UUID, post_id: UUID) -> PostRead:
         """Return the owner's post; raise `NotFound` when there is none, or it is someone else's."""
         ...
 
-    def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostRead]:
-        """Yield the owner's posts, oldest first, reading a few at a time."""
+    def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostItem]:
+        """Yield the owner's posts, oldest first, reading a few at a time, all of one snapshot."""
         ...
 
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:

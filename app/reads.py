@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlmodel import col
 
+from app import post_lists
 from app.database import Database
 from app.errors import NotFound, Unauthenticated
 from app.ports import Page, StoredPassword
@@ -15,6 +16,7 @@ from app.timeline import TimelineState
 from events.types import PostEvent, decode
 from models import (
     Post,
+    PostItem,
     PostRead,
     Session,
     SessionRead,
@@ -35,72 +37,34 @@ class DatabaseReads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page:
+    async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
         """See `Reads.page`."""
-        # Joined from the user, so that one statement reads the list and the version it shows, also of an empty list.
-        shown = col(Post.user_id) == col(User.id)
-        if before is not None:
-            shown &= col(Post.position) < before
-        statement = (
-            select(col(User.timeline_version), col(Post.position), *_POST_COLUMNS)
-            .select_from(User)
-            .outerjoin(Post, shown)
-            .where(col(User.id) == owner_id)
-            .order_by(col(Post.position).desc())
-            .limit(None if limit is None else limit + 1)
-        )
         async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
-        if not rows:
-            raise Unauthenticated
-        posts = [row for row in rows if row.position is not None]
-        has_more = limit is not None and len(posts) > limit
-        posts = posts[:limit]
-        return Page(
-            version=rows[0].timeline_version,
-            posts=[_post_read(row) for row in posts],
-            next_cursor=posts[-1].position if has_more else None,
-        )
+            return await post_lists.page(connection, owner_id, limit, before)
+
+    async def page_in_parts(self, owner_id: UUID, limit: int | None, before: int | None) -> AsyncIterator[Page]:
+        """See `Reads.page_in_parts`."""
+        async with self._database.snapshot() as connection:
+            version, next_cursor = await post_lists.bounds(connection, owner_id, limit, before)
+            yield Page(version, [], next_cursor)
+            async for posts in post_lists.newest_first(connection, owner_id, limit, before):
+                yield Page(version, posts, next_cursor)
 
     async def post(self, owner_id: UUID, post_id: UUID) -> PostRead:
         """See `Reads.post`."""
-        statement = select(*_POST_COLUMNS).where(col(Post.id) == post_id, col(Post.user_id) == owner_id)
+        statement = select(*post_lists.COLUMNS).where(col(Post.id) == post_id, col(Post.user_id) == owner_id)
         async with self._database.reading() as connection:
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
             raise NotFound(f"There is no post {post_id}.")
         return _post_read(row)
 
-    async def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostRead]:
+    async def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostItem]:
         """See `Reads.posts_oldest_first`."""
-        position = 0
-        while True:
-            sizes = (
-                select(col(Post.position), func.length(col(Post.text)).label("size"))
-                .where(col(Post.user_id) == owner_id, col(Post.position) > position)
-                .order_by(col(Post.position))
-                .limit(_POSTS_AT_A_TIME)
-            )
-            async with self._database.reading() as connection:
-                ahead = (await connection.execute(sizes)).all()
-            if not ahead:
-                return
-            last, total = ahead[0].position, 0
-            for row in ahead:
-                total += row.size
-                if total > _CHARACTERS_AT_A_TIME:
-                    break
-                last = row.position
-            statement = (
-                select(*_POST_COLUMNS)
-                .where(col(Post.user_id) == owner_id, col(Post.position) > position, col(Post.position) <= last)
-                .order_by(col(Post.position))
-            )
-            async with self._database.reading() as connection:
-                rows = (await connection.execute(statement)).all()
-            for row in rows:
-                yield _post_read(row)
-            position = last
+        async with self._database.snapshot() as connection:
+            async for posts in post_lists.oldest_first(connection, owner_id):
+                for post in posts:
+                    yield post
 
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
         """See `Reads.events_after`."""
@@ -237,18 +201,7 @@ class DatabaseReads:
         return version
 
 
-# What one reader of all posts holds at most: so many, or so large, or a single one.
-_POSTS_AT_A_TIME = 256
-_CHARACTERS_AT_A_TIME = 2_097_152
 _USERS_AT_A_TIME = 500
-
-_POST_COLUMNS: tuple[Any, ...] = (
-    col(Post.id).label("postID"),
-    col(Post.text),
-    col(Post.created_at),
-    col(Post.updated_at),
-    col(Post.version),
-)
 
 
 def _post_read(row: Row[*tuple[Any, ...]]) -> PostRead:

@@ -14,7 +14,7 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from app.security import AuthenticatedRequest
 from app.services.accounts import AccountService
 from controllers.documentation import BEARER, EXAMPLES, problems
-from models import PasswordChange, PasswordConfirmation, PostRead, UserRead
+from models import PasswordChange, PasswordConfirmation, PostItem, UserRead
 
 NDJSON = "application/x-ndjson"
 
@@ -100,7 +100,11 @@ class MeController(Controller):
         await accounts.erase(request.user.user_id, request.user.session_id, data.password)
 
 
-async def _lines(user: UserRead | PostRead, posts: AsyncIterator[UserRead | PostRead]) -> AsyncIterator[bytes]:
-    yield user.model_dump_json().encode() + b"\n"
+async def _lines(user: UserRead | PostItem, posts: AsyncIterator[UserRead | PostItem]) -> AsyncIterator[bytes]:
+    yield _line(user)
     async for post in posts:
-        yield post.model_dump_json().encode() + b"\n"
+        yield _line(post)
+
+
+def _line(entry: UserRead | PostItem) -> bytes:
+    return (entry.model_dump_json().encode() if isinstance(entry, UserRead) else encode_json(entry)) + b"\n"

@@ -1,15 +1,19 @@
 """`/posts`: one person's posts."""
 
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, cast
 from uuid import UUID
 
-from litestar import Controller, Response, delete, get, patch, post
+from litestar import Controller, MediaType, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+from litestar.response import Stream
+from litestar.serialization import encode_json
 
-from app.cache import ListCacheMiddleware
+from app.cache import ListCacheMiddleware, leave_uncached
 from app.etags import etag, matches_any, versions_in
+from app.ports import Page
 from app.security import AuthenticatedRequest
 from app.services.posts import PostService
 from controllers.documentation import BEARER, header, problems
@@ -100,12 +104,21 @@ class PostController(Controller):
     ) -> Response[list[PostRead]]:
         """Answer `GET /posts` where the cache could not."""
         page = await posts.page(request.user.user_id, limit=limit, cursor=cursor)
+        answer: Response[Any]
+        if page is not None:
+            answer = Response(encode_json(page.posts), media_type=MediaType.JSON)
+        else:
+            leave_uncached(request)
+            parts = posts.page_in_parts(request.user.user_id, limit=limit, cursor=cursor)
+            # Read before the status is sent, so that what can fail still has an answer.
+            page = await anext(parts)
+            answer = cast("Response[Any]", Stream(_encoded(parts), media_type=MediaType.JSON))
         # The database may know a newer version than the look-up did: what was read is cached and named by its own.
         request.user.timeline_version = page.version
-        headers = {"ETag": etag(page.version)}
+        answer.set_header("ETag", etag(page.version))
         if page.next_cursor is not None:
-            headers["Link"] = f'</posts?limit={limit}&cursor={page.next_cursor}>; rel="next"'
-        return Response(page.posts, headers=headers)
+            answer.set_header("Link", f'</posts?limit={limit}&cursor={page.next_cursor}>; rel="next"')
+        return answer
 
     @get(
         "/{postID:uuid}",
@@ -166,3 +179,13 @@ class PostController(Controller):
     ) -> None:
         """Answer `DELETE /posts/{postID}`."""
         await posts.delete(request.user.user_id, postID, if_version=versions_in(if_match))
+
+
+async def _encoded(parts: AsyncIterator[Page]) -> AsyncIterator[bytes]:
+    """Yield the parts' posts as one JSON array."""
+    mark = b"["
+    async for part in parts:
+        if part.posts:
+            yield mark + encode_json(part.posts)[1:-1]
+            mark = b","
+    yield b"[]" if mark == b"[" else b"]"

@@ -4,7 +4,7 @@ from models.delivery import DeadLetter, ListenerProgress
 from models.epoch import SharedEpoch
 from models.event import StoredEvent
 from models.idempotency import IdempotencyKey
-from models.post import Post, PostCreate, PostCreated, PostRead, PostUpdate
+from models.post import Post, PostCreate, PostCreated, PostItem, PostRead, PostUpdate
 from models.session import RefreshRequest, Session, SessionRead, TokenPair
 from models.user import LogIn, PasswordChange, PasswordConfirmation, SignUp, User, UserRead
 from models.webhook import (
@@ -28,6 +28,7 @@ __all__ = [
     "Post",
     "PostCreate",
     "PostCreated",
+    "PostItem",
     "PostRead",
     "PostUpdate",
     "RefreshRequest",

@@ -7,7 +7,7 @@ from app.errors import WrongPassword
 from app.ports import FailureLimit, Passwords, Reads, UnitOfWork, Units
 from app.tokens import SessionTokens
 from events.types import SessionsChanged
-from models import PasswordChange, PostRead, SignUp, TokenPair, User, UserRead
+from models import PasswordChange, PostItem, SignUp, TokenPair, User, UserRead
 
 
 class AccountService:
@@ -60,7 +60,7 @@ class AccountService:
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
 
-    async def export(self, user_id: UUID) -> AsyncIterator[UserRead | PostRead]:
+    async def export(self, user_id: UUID) -> AsyncIterator[UserRead | PostItem]:
         """Yield everything about the user: the user, then their posts, oldest first, a few at a time."""
         yield await self._reads.user(user_id)
         async for post in self._reads.posts_oldest_first(user_id):

@@ -1,5 +1,6 @@
 """What a person does with their posts."""
 
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 from uuid import UUID
 
@@ -45,9 +46,18 @@ class PostService:
             await unit.commit()
         return AddedPost(post.id, is_replayed=False)
 
-    async def page(self, owner_id: UUID, *, limit: int | None = None, cursor: int | None = None) -> Page:
-        """Return the owner's posts, newest first: all of them, or `limit` of those after `cursor`."""
+    async def page(self, owner_id: UUID, *, limit: int | None = None, cursor: int | None = None) -> Page | None:
+        """Return the owner's posts, newest first: all of them, or `limit` of those after `cursor`.
+
+        Where that is too much to hold at once, there is nothing, and `page_in_parts` to be asked for.
+        """
         return await self._reads.page(owner_id, limit, cursor)
+
+    def page_in_parts(
+        self, owner_id: UUID, *, limit: int | None = None, cursor: int | None = None
+    ) -> AsyncIterator[Page]:
+        """Yield the same, of whatever size, in parts that all show one version; there is at least one."""
+        return self._reads.page_in_parts(owner_id, limit, cursor)
 
     async def read(self, owner_id: UUID, post_id: UUID) -> PostRead:
         """Return one post.

@@ -216,7 +216,7 @@ async def test_a_list_that_was_read_newer_than_looked_up_is_named_and_cached_by_
 ) -> None:
     read = PostService.page
 
-    async def write_then_read(self: PostService, owner_id: UUID, **options: Any) -> Page:
+    async def write_then_read(self: PostService, owner_id: UUID, **options: Any) -> Page | None:
         monkeypatch.setattr(PostService, "page", read)
         await self.create(owner_id, PostCreate(text="meanwhile"))
         return await read(self, owner_id, **options)

@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from app.database import Database
 from app.errors import EmailTaken, NotFound, PreconditionFailed, Unauthenticated
+from app.ports import Page
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
@@ -46,6 +47,11 @@ class Ledger:
         statement = select(StoredEvent.payload).where(col(StoredEvent.user_id) == user_id).order_by("version")  # type: ignore[call-overload]
         async with self.database.reading() as connection:
             return [decode(payload) for payload in (await connection.execute(statement)).scalars()]
+
+    async def list(self, user_id: UUID) -> Page:
+        page = await self.posts.page(user_id)
+        assert page is not None
+        return page
 
     async def version(self, user_id: UUID) -> int:
         async with self.database.reading() as connection:
@@ -87,7 +93,7 @@ async def test_leaving_without_commit_drops_the_change_its_event_and_its_news(le
         unit.record(created)
 
     assert (await ledger.version(user_id), await ledger.stored(user_id), ledger.published) == (0, [], [])
-    assert (await ledger.posts.page(user_id)).posts == []
+    assert (await ledger.list(user_id)).posts == []
 
 
 async def test_an_error_after_the_change_drops_it_all(ledger: Ledger) -> None:
@@ -127,7 +133,7 @@ async def test_concurrent_writers_of_one_user_make_versions_without_a_gap(ledger
 
     assert [event.version for event in await ledger.stored(user_id)] == list(range(1, 21))
     assert sorted(event.version for event in ledger.published) == list(range(1, 21))
-    page = await ledger.posts.page(user_id)
+    page = await ledger.list(user_id)
     assert page.version == 20
     assert sorted(post.text for post in page.posts) == sorted(draft.text for draft in drafts)
 
@@ -204,7 +210,7 @@ async def test_a_list_and_its_version_are_of_one_snapshot(ledger: Ledger) -> Non
     async def read() -> list[Any]:
         torn = []
         while not done:
-            page = await ledger.posts.page(user_id)
+            page = await ledger.list(user_id)
             if len(page.posts) != page.version:
                 torn.append((page.version, len(page.posts)))
         return torn

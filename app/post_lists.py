@@ -1,0 +1,154 @@
+"""The queries of lists of posts, whole where they are small, in parts where they are not."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from app.errors import Unauthenticated
+from app.ports import Page
+from models import Post, PostItem, User
+
+# What is held of a list at once: so much text, so many posts, or a single one.
+_CHARACTERS_AT_ONCE = 2_097_152
+_POSTS_AT_A_TIME = 1024
+
+COLUMNS: tuple[Any, ...] = (
+    col(Post.id).label("postID"),
+    col(Post.text),
+    col(Post.created_at),
+    col(Post.updated_at),
+    col(Post.version),
+)
+
+
+async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
+    """See `app.ports.Reads.page`."""
+    size = _size(owner_id, limit, before)
+    # Joined from the user, so that one statement reads the list, the version it shows, also of an empty list, and
+    # whether it is too large: then no post is joined.
+    shown = and_(col(Post.user_id) == col(User.id), _is_below(before), size <= _CHARACTERS_AT_ONCE)
+    statement = (
+        select(
+            col(User.timeline_version).label("timeline_version"),
+            size.label("size"),
+            col(Post.position).label("position"),
+            *COLUMNS,
+        )
+        .select_from(User)
+        .outerjoin(Post, shown)
+        .where(col(User.id) == owner_id)
+        .order_by(col(Post.position).desc())
+        .limit(None if limit is None else limit + 1)
+    )
+    rows = (await connection.execute(statement)).all()
+    if not rows:
+        raise Unauthenticated
+    if rows[0].size > _CHARACTERS_AT_ONCE:
+        return None
+    posts = [row for row in rows if row.position is not None]
+    has_more = limit is not None and len(posts) > limit
+    posts = posts[:limit]
+    return Page(
+        version=rows[0].timeline_version,
+        posts=[_item(row) for row in posts],
+        next_cursor=posts[-1].position if has_more else None,
+    )
+
+
+async def bounds(
+    connection: AsyncConnection, owner_id: UUID, limit: int | None, before: int | None
+) -> tuple[int, int | None]:
+    """Return the version that a list shows, and the position that the next page begins below, if there is one."""
+    version = await connection.scalar(select(col(User.timeline_version)).where(col(User.id) == owner_id))
+    if version is None:
+        raise Unauthenticated
+    if limit is None:
+        return version, None
+    last = (
+        select(col(Post.position))
+        .where(col(Post.user_id) == owner_id, _is_below(before))
+        .order_by(col(Post.position).desc())
+        .offset(limit - 1)
+        .limit(2)
+    )
+    positions = (await connection.execute(last)).scalars().all()
+    return version, positions[0] if len(positions) > 1 else None
+
+
+async def newest_first(
+    connection: AsyncConnection, owner_id: UUID, limit: int | None, before: int | None
+) -> AsyncIterator[list[PostItem]]:
+    """Yield the list, a few posts at a time."""
+    position = col(Post.position)
+    left = limit
+    while left is None or left > 0:
+        wanted = and_(col(Post.user_id) == owner_id, _is_below(before))
+        ahead = await _sizes(connection, wanted, position.desc(), left)
+        if not ahead:
+            return
+        for group in _groups(ahead):
+            within = and_(col(Post.user_id) == owner_id, position.between(group[-1].position, group[0].position))
+            yield await _items(connection, within, position.desc())
+        left = None if left is None else left - len(ahead)
+        before = ahead[-1].position
+
+
+async def oldest_first(connection: AsyncConnection, owner_id: UUID) -> AsyncIterator[list[PostItem]]:
+    """Yield all posts, a few at a time."""
+    position = col(Post.position)
+    after = 0
+    while ahead := await _sizes(connection, and_(col(Post.user_id) == owner_id, position > after), position, None):
+        for group in _groups(ahead):
+            within = and_(col(Post.user_id) == owner_id, position.between(group[0].position, group[-1].position))
+            yield await _items(connection, within, position)
+        after = ahead[-1].position
+
+
+async def _sizes(
+    connection: AsyncConnection, are_wanted: ColumnElement[bool], order: Any, limit: int | None
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return the positions and sizes of the first wanted posts: each size is asked for once, for it costs a read."""
+    at_most = _POSTS_AT_A_TIME if limit is None else min(limit, _POSTS_AT_A_TIME)
+    size = func.length(col(Post.text)).label("size")
+    statement = select(col(Post.position), size).where(are_wanted).order_by(order).limit(at_most)
+    return (await connection.execute(statement)).all()
+
+
+def _groups(ahead: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[list[Row[*tuple[Any, ...]]]]:
+    """Yield neighbours that may be held at once."""
+    group, total = [ahead[0]], ahead[0].size
+    for row in ahead[1:]:
+        if total + row.size > _CHARACTERS_AT_ONCE:
+            yield group
+            group, total = [], 0
+        group.append(row)
+        total += row.size
+    yield group
+
+
+async def _items(connection: AsyncConnection, are_wanted: ColumnElement[bool], order: Any) -> list[PostItem]:
+    rows = (await connection.execute(select(*COLUMNS).where(are_wanted).order_by(order))).all()
+    return [_item(row) for row in rows]
+
+
+def _size(owner_id: UUID, limit: int | None, before: int | None) -> ScalarSelect[int]:
+    sizes = (
+        select(func.length(col(Post.text)).label("size"))
+        .where(col(Post.user_id) == owner_id, _is_below(before))
+        .order_by(col(Post.position).desc() if limit is not None else None)
+        .limit(limit)
+        .subquery()
+    )
+    return select(func.coalesce(func.sum(sizes.c.size), 0)).scalar_subquery()
+
+
+def _is_below(before: int | None) -> ColumnElement[bool]:
+    return and_(True, *([] if before is None else [col(Post.position) < before]))
+
+
+def _item(row: Row[*tuple[Any, ...]]) -> PostItem:
+    return PostItem(row.postID, row.text, row.created_at, row.updated_at, row.version)
