@@ -1,5 +1,6 @@
 """`/posts/events`: the timeline as it changes."""
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from app.security import AuthenticatedRequest
 from app.services.feed import FeedService, Reset, Signal
 from controllers.documentation import BEARER, problems
 from events.types import PostEvent
+
+logger = logging.getLogger(__name__)
 
 _EVENT_STREAM = "text/event-stream"
 _LARGEST_VERSION = 2**63 - 1
@@ -81,8 +84,11 @@ class FeedController(Controller):
 
 
 async def _encoded(entries: AsyncIterator[PostEvent | Reset | Signal]) -> AsyncIterator[bytes]:
-    async for entry in entries:
-        yield _message(entry).encode()
+    try:
+        async for entry in entries:
+            yield _message(entry).encode()
+    except Exception as error:  # noqa: BLE001 - the status is sent: ending is what makes the client come back
+        logger.warning("a feed ended early: %s", type(error).__name__)
 
 
 def _message(entry: PostEvent | Reset | Signal) -> ServerSentEventMessage:
