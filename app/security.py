@@ -15,6 +15,7 @@ from litestar.security.jwt import JWTAuth, JWTAuthenticationMiddleware, Token
 
 from app.keyring import Keyring, key_id
 from app.timeline import Timelines
+from app.verified_tokens import VerifiedTokens
 
 
 @dataclass
@@ -88,9 +89,18 @@ class JWTAccessTokens:
 
 def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines) -> JWTAuth[Principal, AccessToken]:
     """Return the backend that guards every route without `exclude_from_auth`."""
+    verified = VerifiedTokens[AccessToken]()
 
     @dataclass
     class KeyedToken(AccessToken):
+        @classmethod
+        def decode(cls, encoded_token: str, *args: Any, **options: Any) -> Any:
+            token = verified.get(encoded_token)
+            if token is None:
+                token = super().decode(encoded_token, *args, **options)
+                verified.add(encoded_token, token)
+            return token
+
         @classmethod
         def decode_payload(cls, encoded_token: str, secret: str, *args: Any, **options: Any) -> Any:  # noqa: ARG003
             return super().decode_payload(encoded_token, keyring.secret_of(encoded_token), *args, **options)
