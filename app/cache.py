@@ -49,14 +49,15 @@ class ListCacheMiddleware:
             if is_answered:
                 return
             if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
+                cache_status = _HIT if ScopeState.from_scope(scope).is_cached is True else _MISS
+                if if_none_match is not None:
+                    current = MutableScopeHeaders(message)["etag"]
+                    if matches_any(if_none_match, current):
+                        is_answered = True
+                        await _send_not_modified(send, current, cache_status)
+                        return
                 # A copy: the original is what the cache stores.
-                message = {**message, "headers": list(message["headers"])}
-                headers = MutableScopeHeaders(message)
-                headers["cache-status"] = _HIT if ScopeState.from_scope(scope).is_cached is True else _MISS
-                if matches_any(if_none_match, headers["etag"]):
-                    is_answered = True
-                    await _send_not_modified(send, headers["etag"], headers["cache-status"])
-                    return
+                message = {**message, "headers": [*message["headers"], (b"cache-status", cache_status.encode())]}
             await send(message)
 
         await self._app(scope, receive, send_with_cache_status)
