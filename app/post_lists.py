@@ -1,16 +1,18 @@
 """The queries of lists of posts, whole where they are small, in parts where they are not."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, func, select
+from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from app.errors import Unauthenticated
 from app.ports import Page
 from models import Post, PostItem, User
+from models.columns import UUIDBytes
 
 # What is held of a list at once: so much text, so many posts, or a single one.
 _CHARACTERS_AT_ONCE = 2_097_152
@@ -27,24 +29,15 @@ COLUMNS: tuple[Any, ...] = (
 
 async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
     """See `app.ports.Reads.page`."""
-    size = _size(owner_id, limit, before)
-    # Joined from the user, so that one statement reads the list, the version it shows, also of an empty list, and
-    # whether it is too large: then no post is joined.
-    shown = and_(col(Post.user_id) == col(User.id), _is_below(before), size <= _CHARACTERS_AT_ONCE)
-    statement = (
-        select(
-            col(User.timeline_version).label("timeline_version"),
-            size.label("size"),
-            col(Post.position).label("position"),
-            *COLUMNS,
-        )
-        .select_from(User)
-        .outerjoin(Post, shown)
-        .where(col(User.id) == owner_id)
-        .order_by(col(Post.position).desc())
-        .limit(None if limit is None else limit + 1)
-    )
-    rows = (await connection.execute(statement)).all()
+    values = {
+        "owner_id": owner_id,
+        "limit": limit,
+        "one_more": (limit or 0) + 1,
+        "before": before,
+        "most": _CHARACTERS_AT_ONCE,
+    }
+    statement = _page(has_limit=limit is not None, has_before=before is not None)
+    rows = (await connection.execute(statement, values)).all()
     if not rows:
         raise Unauthenticated
     if rows[0].size > _CHARACTERS_AT_ONCE:
@@ -57,6 +50,34 @@ async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, b
         posts=[_item(row) for row in posts],
         next_cursor=posts[-1].position if has_more else None,
     )
+
+
+@cache
+def _page(*, has_limit: bool, has_before: bool) -> Select[*tuple[Any, ...]]:
+    """Return the statement, made once: putting it together takes longer than to run it."""
+    owner_id = bindparam("owner_id", type_=UUIDBytes)
+    is_below = [col(Post.position) < bindparam("before")] if has_before else []
+    newest_first = col(Post.position).desc()
+    sizes = select(func.length(col(Post.text)).label("size")).where(col(Post.user_id) == owner_id, *is_below)
+    if has_limit:
+        sizes = sizes.order_by(newest_first).limit(bindparam("limit", type_=Integer))
+    size = select(func.coalesce(func.sum(sizes.subquery().c.size), 0)).scalar_subquery()
+    # Joined from the user, so that one statement reads the list, the version it shows, also of an empty list, and
+    # whether it is too large: then no post is joined.
+    shown = and_(col(Post.user_id) == col(User.id), *is_below, size <= bindparam("most", type_=Integer))
+    statement = (
+        select(
+            col(User.timeline_version).label("timeline_version"),
+            size.label("size"),
+            col(Post.position).label("position"),
+            *COLUMNS,
+        )
+        .select_from(User)
+        .outerjoin(Post, shown)
+        .where(col(User.id) == owner_id)
+        .order_by(newest_first)
+    )
+    return statement.limit(bindparam("one_more", type_=Integer)) if has_limit else statement
 
 
 async def bounds(
@@ -133,17 +154,6 @@ def _groups(ahead: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[list[Row[*tuple[
 async def _items(connection: AsyncConnection, are_wanted: ColumnElement[bool], order: Any) -> list[PostItem]:
     rows = (await connection.execute(select(*COLUMNS).where(are_wanted).order_by(order))).all()
     return [_item(row) for row in rows]
-
-
-def _size(owner_id: UUID, limit: int | None, before: int | None) -> ScalarSelect[int]:
-    sizes = (
-        select(func.length(col(Post.text)).label("size"))
-        .where(col(Post.user_id) == owner_id, _is_below(before))
-        .order_by(col(Post.position).desc() if limit is not None else None)
-        .limit(limit)
-        .subquery()
-    )
-    return select(func.coalesce(func.sum(sizes.c.size), 0)).scalar_subquery()
 
 
 def _is_below(before: int | None) -> ColumnElement[bool]:
