@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel import select as select_entity
@@ -14,7 +14,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.errors import EmailTaken, NotFound, Unauthenticated
 from events.types import PostEvent
 from models import IdempotencyKey, Post, Session, User, Webhook, WebhookDelivery
-from models.columns import now
+from models.columns import UTCDateTime, UUIDBytes, now
+
+# Made once: putting it together takes longer than to run it.
+_ADVANCE = (
+    update(User)
+    .where(col(User.id) == bindparam("owner_id", type_=UUIDBytes))
+    .values(undelivered_since=func.coalesce(col(User.undelivered_since), bindparam("at", type_=UTCDateTime)))
+)
+_FOLLOWING = col(User.timeline_version) + 1
+_ADVANCE_AND_RETURN = _ADVANCE.values(timeline_version=_FOLLOWING).returning(col(User.timeline_version))
+# MySQL has no UPDATE … RETURNING, but sends LAST_INSERT_ID along with its answer: still one round trip.
+_ADVANCE_AND_SEND = _ADVANCE.values(timeline_version=func.last_insert_id(_FOLLOWING))
 
 
 class UserRepository:
@@ -44,21 +55,13 @@ class UserRepository:
 
     async def advance_timeline(self, user_id: UUID) -> int:
         """See `Users.advance_timeline`."""
-        following = col(User.timeline_version) + 1
-        statement = (
-            update(User)
-            .where(col(User.id) == user_id)
-            .values(undelivered_since=func.coalesce(col(User.undelivered_since), now()))
-        )
+        values = {"owner_id": user_id, "at": now()}
         connection = await self._session.connection()
         version: int | None
         if connection.dialect.update_returning:
-            version = await connection.scalar(
-                statement.values(timeline_version=following).returning(col(User.timeline_version))
-            )
+            version = await connection.scalar(_ADVANCE_AND_RETURN, values)
         else:
-            # MySQL has no UPDATE … RETURNING, but sends LAST_INSERT_ID along with its answer: still one round trip.
-            result = await connection.execute(statement.values(timeline_version=func.last_insert_id(following)))
+            result = await connection.execute(_ADVANCE_AND_SEND, values)
             version = result.lastrowid if result.rowcount else None
         if version is None:
             raise Unauthenticated
