@@ -200,7 +200,10 @@ def _create_timelines(database: Database, reads: DatabaseReads, bus: EventBus, s
 
 
 def _create_relays(listeners: Sequence[DurableListener], database: Database, bus: EventBus) -> list[Relay]:
-    outbox = SqlOutbox(database, [listener.name for listener in listeners])
+    names = [listener.name for listener in listeners]
+    if len(set(names)) < len(names):
+        raise ConfigurationError("two durable listeners have one name")
+    outbox = SqlOutbox(database, names)
     relays = [Relay(listener, outbox, RelayPolicy()) for listener in listeners]
     for relay in relays:
         bus.subscribe(PostEvent, relay.on_change)

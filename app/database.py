@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _SNAPSHOTS_AT_ONCE = 8
+_HELD_AT_ONCE = 8
 
 
 class Database:
-    """One database through three pools: for reads, for transactions that write, and for long looks at one snapshot.
+    """One database through pools: for reads, for transactions that write, for long looks at one snapshot, for locks.
 
     A read is a single statement on a connection in autocommit, which is one round trip and one snapshot. A writing
     transaction is opened by `writing`; on SQLite, which has one writer at a time, the writers queue here. What takes as
@@ -34,6 +35,7 @@ class Database:
         }
         if not self.is_sqlite:
             options |= {"pool_pre_ping": True, "pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
+        self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
@@ -71,6 +73,12 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def holding(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection for advisory locks, which work in the background may hold for long."""
+        async with self.holder.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """Yield a session in a transaction, which is rolled back unless it was committed."""
         async with AsyncSession(self.writer, expire_on_commit=False) as session:
@@ -84,7 +92,7 @@ class Database:
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
         """Every engine, for those who watch statements."""
-        return self.reader, self.writer, self.snapshots
+        return self.reader, self.writer, self.snapshots, self.holder
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from models import DeadLetter, ListenerProgress, StoredEvent, User
 from models.columns import now
 
 _USERS_AT_A_TIME = 64
+_LEFT_OUT_SECONDS = 2
 _EVENTS_AT_A_TIME = 500
 
 
@@ -28,11 +30,17 @@ class SqlOutbox:
         self._database = database
         self._listeners = listeners
         self._claimed_here: set[tuple[str, UUID]] = set()
+        # Whom another process delivers for: left out for a while, or those behind them would not be looked at.
+        self._claimed_elsewhere: dict[tuple[str, UUID], float] = {}
 
     @asynccontextmanager
     async def claim(self, listener: str) -> AsyncIterator[list[Backlog]]:
         """See `Outbox.claim`."""
-        claimed = [user_id for name, user_id in self._claimed_here if name == listener]
+        self._claimed_elsewhere = {
+            claim: until for claim, until in self._claimed_elsewhere.items() if until > monotonic()
+        }
+        left_out = self._claimed_here | self._claimed_elsewhere.keys()
+        claimed = [user_id for name, user_id in left_out if name == listener]
         due = (
             select(col(User.id))
             .outerjoin(ListenerProgress, _is_progress(listener))
@@ -50,6 +58,8 @@ class SqlOutbox:
         self._claimed_here |= claims
         try:
             async with self._locked(listener, [user_id for _, user_id in claims]) as locked:
+                refused = claims - {(listener, user_id) for user_id in locked}
+                self._claimed_elsewhere |= dict.fromkeys(refused, monotonic() + _LEFT_OUT_SECONDS)
                 yield await self._backlogs(listener, locked)
         finally:
             self._claimed_here -= claims
@@ -147,7 +157,7 @@ class SqlOutbox:
             for user_id in user_ids
         }
         locks = select(*(func.get_lock(names[user_id], 0) for user_id in user_ids))
-        async with self._database.reading() as connection:
+        async with self._database.holding() as connection:
             answers = (await connection.execute(locks)).one()
             try:
                 yield [user_id for user_id, answer in zip(user_ids, answers, strict=True) if answer]

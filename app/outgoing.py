@@ -18,9 +18,26 @@ _RESOLVE_SECONDS = 5
 _CALL_SECONDS = 10
 _EXCERPT_BYTES = 1024
 _ADDRESSES_TRIED = 3
+_CONNECT_SECONDS = 3
 
-# What a translator (RFC 6052, RFC 8215) hands on to the IPv4 address in the last 32 bits.
-_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+# What a translator (RFC 6052) hands on to the IPv4 address in the last 32 bits.
+_TRANSLATED = ip_network("64:ff9b::/96")
+
+# Not public either, whatever this version of Python takes them for: special purposes (RFC 6890), translators' own
+# prefixes (RFC 8215), IPv4 in IPv6 of old kinds, and an address that Azure gives its hosts.
+_SPECIAL = tuple(
+    ip_network(network)
+    for network in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "168.63.129.16/32",
+        "64:ff9b:1::/48",
+        "fec0::/10",
+        "::/96",
+        "::ffff:0:0:0/96",
+        "5f00::/16",
+    )
+)
 
 
 class ForbiddenDestination(Exception):
@@ -69,7 +86,8 @@ class Destinations:
     def _is_allowed(self, address: _Address) -> bool:
         meant = {address, *_embedded(address)}
         return all(
-            (one.is_global and not one.is_multicast) or any(one in network for network in self._allowed)
+            (one.is_global and not one.is_multicast and not any(one in network for network in _SPECIAL))
+            or any(one in network for network in self._allowed)
             for one in meant
         )
 
@@ -80,7 +98,7 @@ def _embedded(address: _Address) -> list[IPv4Address]:
         return []
     last = IPv4Address(int(address) & 0xFFFF_FFFF)
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if any(address in network for network in _TRANSLATED):
+    if address in _TRANSLATED:
         found.append(last)
     return [one for one in found if one is not None]
 
@@ -101,6 +119,7 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Open a connection to the host."""
+        timeout = _CONNECT_SECONDS if timeout is None else min(timeout, _CONNECT_SECONDS)
         addresses = (await self._destinations.resolve(host, port))[:_ADDRESSES_TRIED]
         for address in addresses[:-1]:
             try:
@@ -120,7 +139,11 @@ class Caller:
     def __init__(self, destinations: Destinations, *, max_connections: int, seconds: float = _CALL_SECONDS) -> None:
         self._seconds = seconds
         self._pool = httpcore.AsyncConnectionPool(
-            network_backend=_CheckedConnections(destinations), max_connections=max_connections, keepalive_expiry=30
+            # Made once: each takes tens of milliseconds, in which nothing else is done.
+            ssl_context=httpcore.default_ssl_context(),
+            network_backend=_CheckedConnections(destinations),
+            max_connections=max_connections,
+            keepalive_expiry=30,
         )
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:

@@ -170,6 +170,9 @@ class Units(Protocol):
         """Begin a transaction; leaving the context without a commit rolls it back."""
         ...
 
+    async def confirm(self, user_id: UUID) -> None:
+        """Make sure that every node knows the user's newest version, whoever committed it."""
+
 
 class Reads(Protocol):
     """Questions, each answered from one snapshot of its own."""

@@ -14,9 +14,12 @@ from app.ports import Page
 from models import Post, PostItem, User
 from models.columns import UUIDBytes
 
-# What is held of a list at once: so much text, so many posts, or a single one.
+# What is held of a list: all of it where it is no larger, or else so much text, so many posts, or a single one.
+_HELD_WHOLE = 4_194_304
 _CHARACTERS_AT_ONCE = 2_097_152
 _POSTS_AT_A_TIME = 1024
+# What a post costs besides its text.
+_OVERHEAD = 500
 
 COLUMNS: tuple[Any, ...] = (
     col(Post.id).label("postID"),
@@ -34,13 +37,14 @@ async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, b
         "limit": limit,
         "one_more": (limit or 0) + 1,
         "before": before,
-        "most": _CHARACTERS_AT_ONCE,
+        "most": _HELD_WHOLE,
+        "overhead": _OVERHEAD,
     }
     statement = _page(has_limit=limit is not None, has_before=before is not None)
     rows = (await connection.execute(statement, values)).all()
     if not rows:
         raise Unauthenticated
-    if rows[0].size > _CHARACTERS_AT_ONCE:
+    if rows[0].size > _HELD_WHOLE:
         return None
     posts = [row for row in rows if row.position is not None]
     has_more = limit is not None and len(posts) > limit
@@ -61,7 +65,9 @@ def _page(*, has_limit: bool, has_before: bool) -> Select[*tuple[Any, ...]]:
     sizes = select(func.length(col(Post.text)).label("size")).where(col(Post.user_id) == owner_id, *is_below)
     if has_limit:
         sizes = sizes.order_by(newest_first).limit(bindparam("limit", type_=Integer))
-    size = select(func.coalesce(func.sum(sizes.subquery().c.size), 0)).scalar_subquery()
+    size = select(
+        func.coalesce(func.sum(sizes.subquery().c.size + bindparam("overhead", type_=Integer)), 0)
+    ).scalar_subquery()
     # Joined from the user, so that one statement reads the list, the version it shows, also of an empty list, and
     # whether it is too large: then no post is joined.
     shown = and_(col(Post.user_id) == col(User.id), *is_below, size <= bindparam("most", type_=Integer))

@@ -87,10 +87,11 @@ class Pruner:
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[AsyncConnection | None]:
         """Yield a connection to read on, or nothing where another process prunes."""
-        async with self._database.reading() as connection:
-            if self._database.is_sqlite:
+        if self._database.is_sqlite:
+            async with self._database.reading() as connection:
                 yield connection
-                return
+            return
+        async with self._database.holding() as connection:
             # Held by this connection, so that the server releases it however the process ends.
             lock = {"name": f"postline-prune:{self._database.url.database}"[:64]}
             if not await connection.scalar(text("SELECT GET_LOCK(:name, 0)"), lock):

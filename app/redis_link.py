@@ -32,10 +32,10 @@ class RedisUnavailable(Exception):
 class RedisLink:
     """Values under keys that live only as long as the Redis process that was given them.
 
-    Each key carries the run id of the server that its own connection leads to: a server that was started again, from
-    however old a snapshot, holds nothing under its new id. No call takes longer than `timeout` seconds. After one that
-    failed, all fail at once, until `ping` succeeds: so it is up to a background task, and never to a request, to find
-    out whether Redis is back. Lifetimes are in milliseconds.
+    Only the server with the run id `server` is spoken to: one that was started again, from however old a snapshot, has
+    another, as has one that took over from it. No call takes longer than `timeout` seconds. After one that failed, all
+    fail at once, until `ping` succeeds: so it is up to a background task, and never to a request, to find out whether
+    Redis is back. Lifetimes are in milliseconds.
     """
 
     def __init__(self, url: str, prefix: str, *, timeout: float) -> None:
@@ -52,15 +52,16 @@ class RedisLink:
             redis_connect_func=self._on_connect,
         )
         self.is_up = False
+        self.server = ""
 
-    async def ping(self) -> bool:
-        """Find out whether Redis answers, and return it."""
+    async def ping(self) -> str | None:
+        """Find out whether Redis answers, and return the run id of the server that does."""
         try:
-            await self._call(lambda _: ("PING",))
+            server = await self._call(None)
         except RedisUnavailable:
-            return False
+            return None
         self.is_up = True
-        return True
+        return cast("str", server)
 
     async def get(self, key: str) -> bytes | None:
         """Return the key's value, if it has one."""
@@ -95,12 +96,19 @@ class RedisLink:
             raise RedisUnavailable
         return await self._call(command)
 
-    async def _call(self, command: Callable[[str], tuple[Any, ...]]) -> Any:
+    async def _call(self, command: Callable[[str], tuple[Any, ...]] | None) -> Any:
         try:
             async with asyncio.timeout(self._timeout):
                 connection = await self.pool.get_connection()  # type: ignore[no-untyped-call]
                 try:
-                    await connection.send_command(*command(f"{self._prefix}:{self._run_ids[connection]}"))
+                    server = self._run_ids[connection]
+                    if command is None:
+                        await connection.send_command("PING")
+                        await connection.read_response()
+                        return server
+                    if server != self.server:
+                        raise RedisError("another server answers")
+                    await connection.send_command(*command(f"{self._prefix}:{server}"))
                     return await connection.read_response()
                 except BaseException:
                     # An answer that comes later must not be taken for that of the next command.

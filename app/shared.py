@@ -32,10 +32,10 @@ class Shared(NamedTuple):
 
 def share(url: str, database: Database, wakeups: Wakeups) -> Shared:
     """Return what nodes with the same database and the same Redis share."""
-    # Several deployments may use one Redis.
+    # Several deployments may use one Redis. Names that differ for one database cost some wake-ups and counts, no more.
     name = f"{database.url.host}:{database.url.port}/{database.url.database}"
     prefix = f"postline:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    link = RedisLink(url, f"{prefix}:timelines", timeout=_TIMEOUT_SECONDS)
+    link = RedisLink(url, "postline:timelines", timeout=_TIMEOUT_SECONDS)
     counts = RedisStorage(
         f"async+{url}",
         implementation="redispy",
@@ -44,7 +44,7 @@ def share(url: str, database: Database, wakeups: Wakeups) -> Shared:
     )
     return Shared(
         link=link,
-        trust=Trust(EpochStore(database), link.ping),
+        trust=Trust(EpochStore(database), link),
         counts=SharedCounts(counts, link),
         wakeups=RedisWakeups(Redis(connection_pool=link.pool), f"{prefix}:wakeups", wakeups),
     )

@@ -2,34 +2,48 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import NamedTuple
 
 from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.database import Database
+from app.redis_link import RedisLink
 from events.waiting import happens
 from models import SharedEpoch
 
 logger = logging.getLogger(__name__)
 
 
+class Epoch(NamedTuple):
+    """The number, and which server is believed where it is even."""
+
+    number: int
+    server: str
+
+
 class EpochStore:
-    """The number in the database that all processes read again and again."""
+    """The row in the database that all processes read again and again.
+
+    It is written in autocommit on a reader's connection: who ends an epoch may hold a writer's already, and if many did
+    so at once, none would get a second one.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self) -> int:
+    async def read(self) -> Epoch:
         """Return the epoch."""
         async with self._database.reading() as connection:
-            return (await connection.execute(select(col(SharedEpoch.epoch)))).scalar_one()
+            row = (await connection.execute(select(col(SharedEpoch.epoch), col(SharedEpoch.server)))).one()
+        return Epoch(row.epoch, row.server)
 
-    async def advance(self, epoch: int) -> None:
-        """Raise the epoch by one, unless another process has done so."""
-        async with self._database.writer.begin() as connection:
-            await connection.execute(update(SharedEpoch).where(col(SharedEpoch.epoch) == epoch).values(epoch=epoch + 1))
+    async def advance(self, number: int, server: str = "") -> None:
+        """Raise the epoch by one, for this server, unless another process has done so."""
+        statement = update(SharedEpoch).where(col(SharedEpoch.epoch) == number).values(epoch=number + 1, server=server)
+        async with self._database.reading() as connection:
+            await connection.execute(statement)
 
 
 class Trust:
@@ -39,24 +53,21 @@ class Trust:
     epoch, and is sure that nobody believes the cache any more when a lease has passed: each process reads the epoch
     every `poll` seconds, and what it read holds for `lease` seconds from when it asked, by its own clock. Who sees that
     the cache has answered for `hold` seconds begins the next even epoch, in which nothing is kept yet; it is believed
-    when a lease has passed, for by then every writer knows that there is something to invalidate.
+    when a lease has passed, for by then every writer knows that there is something to invalidate. An even epoch is
+    about one server, by its run id: who is led to another one believes nothing, and ends it.
     """
 
     def __init__(
-        self,
-        store: EpochStore,
-        ping: Callable[[], Awaitable[bool]],
-        *,
-        poll: float = 0.2,
-        lease: float = 1,
-        hold: float = 3,
+        self, store: EpochStore, link: RedisLink, *, poll: float = 0.2, lease: float = 1, hold: float = 3
     ) -> None:
         self._store = store
-        self._ping = ping
+        self._link = link
         self._poll, self._lease, self._hold = poll, lease, hold
         self._stopping = asyncio.Event()
+        self._ending = asyncio.Lock()
         self._epoch = -1
         self._changed_at = monotonic()
+        self._asked_at = 0.0
         self._known_until = 0.0
         self._answers_since: float | None = None
 
@@ -76,10 +87,12 @@ class Trust:
 
     async def end(self, epoch: int) -> None:
         """End an even epoch, because something in it could not be invalidated."""
-        logger.warning("the shared cache can't be reached, so the database answers in its place")
-        self._answers_since = None
-        await self._store.advance(epoch)
-        await self._look()
+        async with self._ending:
+            if self._epoch == epoch:
+                logger.warning("the shared cache can't be reached, so the database answers in its place")
+                self._answers_since = None
+                await self._store.advance(epoch)
+                await self._look()
 
     async def settle(self) -> None:
         """Where an even epoch has just ended, wait until nobody can believe what is cached in it."""
@@ -99,20 +112,27 @@ class Trust:
     async def _attend(self) -> None:
         try:
             await self._look()
-            if not await self._ping():
+            server = await self._link.ping()
+            if server is None:
                 self._answers_since = None
                 return
             self._answers_since = self._answers_since or monotonic()
-            if self._epoch % 2 and monotonic() - max(self._answers_since, self._changed_at) >= self._hold:
-                await self._store.advance(self._epoch)
+            if self._epoch % 2 == 0:
+                if server != self._link.server:
+                    await self.end(self._epoch)
+            elif monotonic() - max(self._answers_since, self._changed_at) >= self._hold:
+                await self._store.advance(self._epoch, server)
                 await self._look()
-                logger.warning("the shared cache answers again, and is believed")
+                logger.info("the shared cache is believed")
         except Exception as error:  # noqa: BLE001 - without knowledge the cache is not believed; the next time may go well
             logger.warning("the epoch could not be looked at: %s", type(error).__name__)
 
     async def _look(self) -> None:
         asked_at = monotonic()
-        epoch = await self._store.read()
+        epoch, server = await self._store.read()
+        if asked_at < self._asked_at:
+            # Another look began later and was answered sooner: it knows better.
+            return
+        self._asked_at, self._known_until = asked_at, asked_at + self._lease
         if epoch != self._epoch:
-            self._epoch, self._changed_at = epoch, monotonic()
-        self._known_until = max(self._known_until, asked_at + self._lease)
+            self._epoch, self._changed_at, self._link.server = epoch, monotonic(), server

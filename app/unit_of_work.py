@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -73,3 +74,8 @@ class SqlUnits:
         """See `Units.__call__`."""
         async with self._database.writing() as session:
             yield SqlUnitOfWork(session, self._bus, self._timelines)
+
+    async def confirm(self, user_id: UUID) -> None:
+        """See `Units.confirm`."""
+        async with self._timelines.changing({user_id}):
+            pass

@@ -32,13 +32,14 @@ class SenderPolicy:
 
     `poll` is how often it looks for what nobody woke it for. A failed attempt is repeated after `first_delay`, which
     doubles up to `longest_delay`, of which a random part between half and all is waited. A receiver that fails for
-    `give_up` is disabled.
+    `give_up` is disabled. After `turn`, one that is slow makes room for those who wait.
     """
 
     poll: float = 1
     first_delay: float = 5
     longest_delay: float = 3600
     give_up: float = 86_400
+    turn: float = 30
 
     def delay(self, attempts: int) -> timedelta:
         """Return how long to wait after so many failures."""
@@ -86,9 +87,10 @@ class WebhookSender:
 
     async def _tell(self, webhook: Webhook) -> None:
         try:
+            turn_ends_at = time.monotonic() + self._policy.turn
             while True:
                 for delivery in await self._queue.pending(webhook):
-                    if self._stopping.is_set():
+                    if self._stopping.is_set() or time.monotonic() > turn_ends_at:
                         await self._queue.hand_over(webhook)
                         return
                     if not await self._attempt(webhook, delivery):

@@ -26,7 +26,8 @@ class DurableListener:
 
     `take` is called with events of one user, in the order of their versions; those of several users may be delivered at
     the same time. Where it raises, or takes too long, they are delivered again later, and after a crash too: so it must
-    bear to be given an event twice. Under a new name it begins with the oldest event that is kept.
+    bear to be given an event twice. Under a new name it begins, when a user's timeline next changes, with the oldest
+    event of that user that is kept; `litestar events replay` brings it the others.
 
     `choose`, if given, is asked first, once for many users: it returns those of them whose events matter to the
     listener, and the others' are taken as delivered.

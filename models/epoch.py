@@ -1,13 +1,14 @@
 """What all processes agree on about the cache they share."""
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, String
 from sqlmodel import Field, SQLModel
 
 
 class SharedEpoch(SQLModel, table=True):
-    """The only row of its table; `app.trust` says what the number means."""
+    """The only row of its table; `app.trust` says what the number means, and `server` which cache it is about."""
 
     __tablename__ = "shared_epoch"  # pyright: ignore[reportAssignmentType]
 
     id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
-    epoch: int = Field(default=0, sa_type=BigInteger)
+    epoch: int = Field(default=1, sa_type=BigInteger)
+    server: str = Field(default="", max_length=64, sa_type=String(64))

@@ -28,6 +28,9 @@ def _callable_url(value: str) -> str:
         raise ValueError("must not contain a user name or password")
     if url.fragment is not None:
         raise ValueError("must not have a fragment")
+    # Longer than what was typed, where that was not ASCII.
+    if len(str(url)) > _URL_LENGTH:
+        raise ValueError(f"must be at most {_URL_LENGTH} characters")
     return str(url)
 
 

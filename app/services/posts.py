@@ -32,19 +32,22 @@ class PostService:
         async with self._units() as unit:
             # Under the owner's lock, so that of two requests with one key the second finds what the first did.
             version = await unit.users.advance_timeline(owner_id)
+            earlier = None
             if idempotency_key is not None:
                 earlier = await unit.idempotency_keys.get(owner_id, idempotency_key)
-                if earlier is not None:
-                    if not earlier.is_of(draft):
-                        raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
-                    return AddedPost(earlier.post_id, is_replayed=True)
-            post, created = Post.write(owner_id, draft, version)
-            unit.posts.add(post)
-            unit.record(created)
-            if idempotency_key is not None:
-                await unit.idempotency_keys.put(IdempotencyKey.of(owner_id, idempotency_key, draft, post.id))
-            await unit.commit()
-        return AddedPost(post.id, is_replayed=False)
+            if earlier is None:
+                post, created = Post.write(owner_id, draft, version)
+                unit.posts.add(post)
+                unit.record(created)
+                if idempotency_key is not None:
+                    await unit.idempotency_keys.put(IdempotencyKey.of(owner_id, idempotency_key, draft, post.id))
+                await unit.commit()
+                return AddedPost(post.id, is_replayed=False)
+        if not earlier.is_of(draft):
+            raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
+        # Whoever committed it may have died before everyone was told.
+        await self._units.confirm(owner_id)
+        return AddedPost(earlier.post_id, is_replayed=True)
 
     async def page(self, owner_id: UUID, *, limit: int | None = None, cursor: int | None = None) -> Page | None:
         """Return the owner's posts, newest first: all of them, or `limit` of those after `cursor`.

@@ -17,9 +17,10 @@ def upgrade() -> None:
         "shared_epoch",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("server", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.bulk_insert(epochs, [{"id": 1, "epoch": 0}])
+    op.bulk_insert(epochs, [{"id": 1, "epoch": 1, "server": ""}])
 
 
 def downgrade() -> None:

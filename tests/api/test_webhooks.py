@@ -125,6 +125,7 @@ async def test_someone_elses_webhook_is_as_if_it_did_not_exist(ada: Person, bob:
         ({"url": "https://example.com/#top"}, "url"),
         ({"url": "https://example.com/" + "x" * 2048}, "url"),
         ({"url": "http://[::1]:99999/"}, "url"),
+        ({"url": "https://example.com/" + "é" * 2000}, "url"),
         ({"url": "https://example.com/", "events": []}, "events"),
         ({"url": "https://example.com/", "events": ["post.liked"]}, "events.0"),
         ({"url": "https://example.com/", "secret": "whsec_mine"}, "secret"),
@@ -141,6 +142,7 @@ async def test_a_webhook_that_makes_no_sense_is_refused(ada: Person, body: dict[
         "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
         "255.255.255.255", "[::1]", "[fe80::1]", "[fd00::1]", "[::ffff:10.0.0.1]", "[64:ff9b::a00:1]", "[2002:a00:1::]",
         "[ff02::1]", "[::]", "no-such-host.invalid", "2130706433", "0x7f.1", "127.1",
+        "192.0.0.192", "168.63.129.16", "[64:ff9b:1:a00:0:100:808:808]", "[fec0::1]", "[::7f00:1]", "[::ffff:0:7f00:1]",
     ],
 )  # fmt: skip
 async def test_an_address_that_is_not_public_is_refused(settings: Settings, host: str) -> None:

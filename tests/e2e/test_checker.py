@@ -59,7 +59,7 @@ def test_the_promises_hold_while_everything_breaks(size: str, tmp_path: Path) ->
 @pytest.mark.parametrize("size", ["SQLite x 1", "MariaDB + Redis x 4"])
 def test_the_checker_notices_a_service_that_forgets_to_invalidate(size: str, tmp_path: Path) -> None:
     with deployed(size, tmp_path, app="create_app_without_invalidation") as deployment:
-        found = [each for each_ones in check(deployment, 5, catch_up=1).values() for each in each_ones]
+        found = [each for each_ones in check(deployment, 12, catch_up=1).values() for each in each_ones]
 
     assert any("acknowledged before" in violation for violation in found), found
 

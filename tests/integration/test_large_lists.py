@@ -44,6 +44,8 @@ class Library:
 @pytest.fixture
 def library(database: Database, monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setattr("app.post_lists._CHARACTERS_AT_ONCE", 100)
+    monkeypatch.setattr("app.post_lists._HELD_WHOLE", 100)
+    monkeypatch.setattr("app.post_lists._OVERHEAD", 0)
     return Library(database)
 
 
@@ -128,3 +130,16 @@ async def test_readers_that_leave_early_give_their_connections_back(library: Lib
 
     async with asyncio.timeout(5):
         assert len(texts(await library.parts(user_id))) == 4
+
+
+async def test_many_posts_are_too_much_to_hold_however_short_they_are(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.post_lists._OVERHEAD", 30)
+    user_id = await library.add_user()
+    await library.write(user_id, 2, 2, 2)
+    assert await library.reads.page(user_id, None, None) is not None
+
+    await library.write(user_id, 2)
+
+    assert await library.reads.page(user_id, None, None) is None

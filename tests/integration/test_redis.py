@@ -16,6 +16,8 @@ from app.reads import DatabaseReads
 from app.redis_timelines import RedisTimelines
 from app.services.posts import PostService
 from app.shared import Shared, share
+from app.timeline import DatabaseTimelines
+from app.trust import Epoch
 from app.unit_of_work import SqlUnits
 from app.wakeups import Wakeups
 from events.bus import EventBus
@@ -36,6 +38,7 @@ class Node:
         self.wakeups = Wakeups()
         self.shared: Shared = share(url, database, self.wakeups)
         self.trust = self.shared.trust
+        self.trust._hold = 0.5
         self.rows_read = 0
 
         async def read(user_id: UUID, session_id: UUID) -> int | None:
@@ -94,7 +97,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture
 async def nodes(database: Database, server: RedisServer) -> AsyncIterator[list[Node]]:
     async with database.writer.begin() as connection:
-        await connection.execute(update(SharedEpoch).values(epoch=0))
+        await connection.execute(update(SharedEpoch).values(epoch=1, server=""))
     nodes = [Node(Database(database.url, pool_size=5), server.url) for _ in range(2)]
     for node in nodes:
         await node.start()
@@ -249,10 +252,10 @@ async def test_a_node_that_can_not_reach_redis_is_not_hidden_from_those_that_can
     assert await there.timelines.version(user_id, session_id) == 0
     here.shared.link.report_failure()
 
-    async def stay_away() -> bool:
-        return False
+    async def stay_away() -> None:
+        return None
 
-    here.shared.trust._ping = stay_away
+    here.shared.link.ping = stay_away  # type: ignore[method-assign]
 
     for version in range(1, 30):
         await here.write(user_id)
@@ -317,3 +320,67 @@ async def test_wake_ups_cross_nodes_and_come_back_with_redis(nodes: list[Node], 
     async with asyncio.timeout(15):
         while not await is_woken(1):
             pass
+
+
+async def test_many_writers_that_find_redis_gone_do_not_wait_for_each_other(
+    nodes: list[Node], server: RedisServer
+) -> None:
+    here, there = nodes
+    users = [await here.add_user() for _ in range(20)]
+    server.kill()
+
+    began = time.monotonic()
+    await asyncio.gather(*(here.write(user_id) for user_id, _ in users))
+
+    assert time.monotonic() - began < 5
+    for user_id, session_id in users:
+        assert await there.timelines.version(user_id, session_id) == 1
+
+
+async def test_another_server_at_the_same_address_is_not_believed(nodes: list[Node], tmp_path: Path) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    assert await there.timelines.version(user_id, session_id) == 0
+    with redis_server(tmp_path / "..") as other:
+        astray = Node(Database(here.database.url, pool_size=5), other.url)
+        await astray.start()
+        await asyncio.sleep(0.5)
+
+        await astray.write(user_id)
+        for node in nodes:
+            assert await node.timelines.version(user_id, session_id) == 1
+        await astray.stop()
+
+
+async def test_a_repeated_request_is_answered_when_everyone_knows_what_the_first_did(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    draft = PostCreateFactory.build()
+    await here.posts.create(user_id, draft, "key")
+    here.units._timelines = DatabaseTimelines(here.reads.live_version)
+    assert await there.timelines.version(user_id, session_id) == 1
+    await here.write(user_id)  # by one who tells nobody
+
+    assert (await there.posts.create(user_id, draft, "key")).is_replayed
+
+    assert await there.timelines.version(user_id, session_id) == 2
+
+
+async def test_what_was_asked_earlier_and_answered_later_is_not_taken_for_news(nodes: list[Node]) -> None:
+    trust = nodes[0].trust
+    read, may_answer = trust._store.read, asyncio.Event()
+    asked = await read()
+
+    async def answer_late() -> Epoch:
+        await may_answer.wait()
+        return Epoch(asked.number - 1, "")
+
+    trust._store.read = answer_late  # type: ignore[method-assign]
+    late = asyncio.create_task(trust._look())
+    await asyncio.sleep(0)
+    trust._store.read = read  # type: ignore[method-assign]
+    await trust._look()
+    may_answer.set()
+    await late
+
+    assert await trust.writable() == asked.number

@@ -252,7 +252,10 @@ async def test_processes_share_the_work_without_doubling_it(database: Database) 
 
 
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
-async def test_what_another_process_delivers_is_left_to_it(node: Node, other: Node) -> None:
+async def test_what_another_process_delivers_is_left_to_it(
+    node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox._LEFT_OUT_SECONDS", 0.05)
     ada, bob = await node.add_user(), await node.add_user()
     await node.write(ada, 2)
 
@@ -262,6 +265,7 @@ async def test_what_another_process_delivers_is_left_to_it(node: Node, other: No
         assert await other.relay.deliver()
         assert other.recorder.taken == {bob: [1]}
 
+    await asyncio.sleep(0.05)
     assert await other.relay.deliver()
     assert other.recorder.taken[ada] == [1, 2]
 
@@ -423,3 +427,22 @@ async def test_a_replay_that_is_asked_for_during_a_delivery_is_not_lost(node: No
     await node.delivered()
 
     assert node.recorder.taken[ada] == [1, 2, 1, 2, 3]
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_users_that_another_process_holds_on_to_are_not_in_the_way_of_others(
+    node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox._USERS_AT_A_TIME", 2)
+    held = [await node.add_user() for _ in range(2)]
+    for user_id in held:
+        await node.write(user_id)
+
+    async with node.outbox.claim("recorder") as claimed:
+        assert {backlog.user_id for backlog in claimed} == set(held)
+        later = await node.add_user()
+        await node.write(later)
+        await other.relay.deliver()
+        await other.relay.deliver()
+
+    assert other.recorder.taken == {later: [1]}
