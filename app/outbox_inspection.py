@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlmodel import col
+from sqlmodel import select as select_entity
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database import Database
 from models import DeadLetter, ListenerProgress, StoredEvent, User
@@ -62,7 +64,7 @@ class OutboxInspection:
     async def dead_letters(self) -> list[tuple[DeadLetter, str]]:
         """Return the events that were given up, each with its type, oldest first."""
         statement = (
-            select(DeadLetter.__table__, col(StoredEvent.type))  # type: ignore[attr-defined]
+            select_entity(DeadLetter, StoredEvent.type)
             .outerjoin(
                 StoredEvent,
                 and_(
@@ -72,9 +74,8 @@ class OutboxInspection:
             )
             .order_by(col(DeadLetter.given_up_at))
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
-        return [(DeadLetter(**dict(zip(row._fields[:-1], row[:-1], strict=True))), row.type or "?") for row in rows]
+        async with AsyncSession(self._database.reader) as session:
+            return [(letter, type_ or "?") for letter, type_ in (await session.exec(statement)).all()]
 
     async def replay_dead_letters(self, listener: str) -> int:
         """Deliver again what was given up, and in order what followed it; return how many users that concerns."""

@@ -96,10 +96,9 @@ def _embedded(address: _Address) -> list[IPv4Address]:
     """Return the IPv4 addresses that packets to this IPv6 address may end up at."""
     if isinstance(address, IPv4Address):
         return []
-    last = IPv4Address(int(address) & 0xFFFF_FFFF)
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _TRANSLATED:
-        found.append(last)
+        found.append(IPv4Address(int(address) & 0xFFFF_FFFF))
     return [one for one in found if one is not None]
 
 

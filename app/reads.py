@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 from sqlmodel import col
 
 from app import post_lists
@@ -117,7 +117,7 @@ class DatabaseReads:
         statement = (
             select(*columns, col(WebhookDelivery.post_id).label("postID"))
             .select_from(Webhook)
-            .outerjoin(WebhookDelivery, and_(col(WebhookDelivery.webhook_id) == col(Webhook.id)))
+            .outerjoin(WebhookDelivery, col(WebhookDelivery.webhook_id) == col(Webhook.id))
             .where(col(Webhook.id) == webhook_id, col(Webhook.user_id) == owner_id)
             .order_by(col(WebhookDelivery.version).desc())
             .limit(limit)

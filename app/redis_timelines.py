@@ -47,7 +47,7 @@ class RedisTimelines:
         epoch = self._trust.readable
         if epoch is None:
             return await self._read(user_id, session_id)
-        key = f"{epoch}:{user_id.hex}"
+        key = _key(epoch, user_id)
         try:
             found = await self._link.get(key)
             if found is None:
@@ -65,31 +65,22 @@ class RedisTimelines:
             yield
             return
         change = _CHANGE + uuid4().bytes
-        await self._announce(user_ids, change)
+        await self._on_each_key(user_ids, lambda key: self._link.set(key, change, _CHANGE_LIFETIME))
         try:
             yield
         finally:
-            await self._conclude(user_ids, change)
+            # The epoch may be another one than before the commit, in which somebody may have cached what was before it.
+            await self._on_each_key(user_ids, lambda key: self._link.remove(key, own=change, kind=_CHANGE))
             await self._trust.settle()
 
-    async def _announce(self, user_ids: Collection[UUID], change: bytes) -> None:
+    async def _on_each_key(self, user_ids: Collection[UUID], command: Callable[[str], Awaitable[None]]) -> None:
+        """Give a command for each user's key; where Redis does not take it, see to it that nobody believes Redis."""
         epoch = await self._trust.writable()
         if epoch is None:
             return
         try:
             for user_id in user_ids:
-                await self._link.set(f"{epoch}:{user_id.hex}", change, _CHANGE_LIFETIME)
-        except RedisUnavailable:
-            await self._trust.end(epoch)
-
-    async def _conclude(self, user_ids: Collection[UUID], change: bytes) -> None:
-        # The epoch may be another one than before the commit, in which somebody may have cached what was before it.
-        epoch = await self._trust.writable()
-        if epoch is None:
-            return
-        try:
-            for user_id in user_ids:
-                await self._link.remove(f"{epoch}:{user_id.hex}", own=change, kind=_CHANGE)
+                await command(_key(epoch, user_id))
         except RedisUnavailable:
             await self._trust.end(epoch)
 
@@ -102,6 +93,10 @@ class RedisTimelines:
             return None
         await self._link.replace(key, ticket, _STATE + msgspec.msgpack.encode(state), _STATE_LIFETIME)
         return _version(state, session_id)
+
+
+def _key(epoch: int, user_id: UUID) -> str:
+    return f"{epoch}:{user_id.hex}"
 
 
 def _version(state: TimelineState, session_id: UUID) -> int | None:

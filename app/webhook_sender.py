@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hmac
 import logging
-import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +15,7 @@ from litestar.serialization import encode_json
 from app.outgoing import Caller, ForbiddenDestination
 from app.webhook_queue import LeaseLost, WebhookQueue
 from events.types import DeliveriesQueued
-from events.waiting import happens
+from events.waiting import backoff, happens
 from models import Webhook, WebhookDelivery
 from models.columns import now
 from models.webhook import EXCERPT_LENGTH
@@ -43,8 +42,7 @@ class SenderPolicy:
 
     def delay(self, attempts: int) -> timedelta:
         """Return how long to wait after so many failures."""
-        full = min(self.longest_delay, self.first_delay * 2.0 ** (attempts - 1))
-        return timedelta(seconds=full * random.uniform(0.5, 1))  # noqa: S311
+        return backoff(attempts, first=self.first_delay, longest=self.longest_delay)
 
 
 class WebhookSender:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.types import PostEvent
-from events.waiting import happens
+from events.waiting import backoff, happens
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +103,7 @@ class RelayPolicy:
 
     def delay(self, attempts: int) -> timedelta:
         """Return how long to wait after so many failures."""
-        full = min(self.longest_delay, self.first_delay * 2.0 ** (attempts - 1))
-        return timedelta(seconds=full * random.uniform(0.5, 1))  # noqa: S311
+        return backoff(attempts, first=self.first_delay, longest=self.longest_delay)
 
 
 class Relay:
