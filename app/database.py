@@ -1,11 +1,12 @@
 """Engines and connections, with what each database needs."""
 
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -73,10 +74,23 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def holding(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection for advisory locks, which work in the background may hold for long."""
+    async def locked(self, names: Iterable[str]) -> AsyncIterator[list[str]]:
+        """Yield those of the names that no other process has locked in this database; they are locked meanwhile.
+
+        The server releases them however the process ends. On SQLite, which has one process, they are all free.
+        """
+        wanted = list(names)
+        if self.is_sqlite:
+            yield wanted
+            return
+        # Hashed, because a lock's name is the whole server's and has at most 64 characters.
+        locks = [hashlib.sha256(f"{self.url.database}:{name}".encode()).hexdigest() for name in wanted]
         async with self.holder.connect() as connection:
-            yield connection
+            answers = (await connection.execute(select(*(func.get_lock(lock, 0) for lock in locks)))).one()
+            try:
+                yield [name for name, answer in zip(wanted, answers, strict=True) if answer]
+            finally:
+                await connection.execute(text("DO RELEASE_ALL_LOCKS()"))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:

@@ -1,6 +1,5 @@
 """The stored events as an outbox: who lacks which, and how far each durable listener has come."""
 
-import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -8,7 +7,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Update, and_, case, func, insert, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, Update, and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -57,10 +56,13 @@ class SqlOutbox:
             return
         self._claimed_here |= claims
         try:
-            async with self._locked(listener, [user_id for _, user_id in claims]) as locked:
-                refused = claims - {(listener, user_id) for user_id in locked}
+            # Unlike locks on rows, these are in the way of nobody who changes or erases the user.
+            names = {f"deliver:{listener}:{user_id}": user_id for _, user_id in claims}
+            async with self._database.locked(names) as locked:
+                user_ids = [names[name] for name in locked]
+                refused = claims - {(listener, user_id) for user_id in user_ids}
                 self._claimed_elsewhere |= dict.fromkeys(refused, monotonic() + _LEFT_OUT_SECONDS)
-                yield await self._backlogs(listener, locked)
+                yield await self._backlogs(listener, user_ids)
         finally:
             self._claimed_here -= claims
 
@@ -141,28 +143,6 @@ class SqlOutbox:
                 forgotten.append(Taken(backlog, of_user[0].timeline_version))
         await self.mark(listener, forgotten)
         return backlogs
-
-    @asynccontextmanager
-    async def _locked(self, listener: str, user_ids: list[UUID]) -> AsyncIterator[list[UUID]]:
-        """Yield those of the users whom no other process delivers for.
-
-        These locks are the connection's, so the server releases them however the process ends; and unlike locks on
-        rows they are in the way of nobody who changes or erases the user.
-        """
-        if self._database.is_sqlite:
-            yield user_ids
-            return
-        names = {
-            user_id: hashlib.sha256(f"{self._database.url.database}:{listener}:{user_id}".encode()).hexdigest()
-            for user_id in user_ids
-        }
-        locks = select(*(func.get_lock(names[user_id], 0) for user_id in user_ids))
-        async with self._database.holding() as connection:
-            answers = (await connection.execute(locks)).one()
-            try:
-                yield [user_id for user_id, answer in zip(user_ids, answers, strict=True) if answer]
-            finally:
-                await connection.execute(text("DO RELEASE_ALL_LOCKS()"))
 
 
 def _is_progress(listener: str) -> ColumnElement[bool]:

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select, text
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
@@ -63,8 +62,8 @@ class Pruner:
     async def prune(self) -> int:
         """Remove what is due, and return how many rows that were; none where another process is at it."""
         removed = 0
-        async with self._alone() as connection:
-            if connection is not None:
+        async with self._database.locked(["prune"]) as locked, self._database.reading() as connection:
+            if locked:
                 for model, is_due in self._rules.items():
                     removed += await self._remove(connection, model, is_due())
         return removed
@@ -83,21 +82,3 @@ class Pruner:
                 await writing.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
             removed += len(rows)
         return removed
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[AsyncConnection | None]:
-        """Yield a connection to read on, or nothing where another process prunes."""
-        if self._database.is_sqlite:
-            async with self._database.reading() as connection:
-                yield connection
-            return
-        async with self._database.holding() as connection:
-            # Held by this connection, so that the server releases it however the process ends.
-            lock = {"name": f"postline-prune:{self._database.url.database}"[:64]}
-            if not await connection.scalar(text("SELECT GET_LOCK(:name, 0)"), lock):
-                yield None
-                return
-            try:
-                yield connection
-            finally:
-                await connection.execute(text("DO RELEASE_LOCK(:name)"), lock)
