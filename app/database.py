@@ -3,15 +3,20 @@
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, func, select, text
+from sqlalchemy import URL, Connection, Dialect, event, func, select, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _SNAPSHOTS_AT_ONCE = 8
 _HELD_AT_ONCE = 8
+_TRUSTED_SECONDS = 1
 
 
 class Database:
@@ -33,9 +38,11 @@ class Database:
             "pool_timeout": 10,
             # The connection used last is used next: large answers pass through few connections' buffers.
             "pool_use_lifo": True,
+            # Whoever leaves a transaction ends it, so that there is nothing to roll back once more.
+            "pool_reset_on_return": None,
         }
         if not self.is_sqlite:
-            options |= {"pool_pre_ping": True, "pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
+            options |= {"pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
         self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
@@ -51,6 +58,9 @@ class Database:
             self.snapshots = create_async_engine(
                 url, isolation_level="REPEATABLE READ", **options | {"pool_size": _SNAPSHOTS_AT_ONCE}
             )
+            for engine in self.engines:
+                event.listen(engine.sync_engine, "checkin", _note_time)
+                event.listen(engine.sync_engine, "checkout", partial(_ping_unless_recent, engine.dialect))
 
     def create_folder(self) -> None:
         """Make the folder that a SQLite file lies in.
@@ -107,6 +117,21 @@ class Database:
     def engines(self) -> tuple[AsyncEngine, ...]:
         """Every engine, for those who watch statements."""
         return self.reader, self.writer, self.snapshots, self.holder
+
+
+def _note_time(_: object, record: ConnectionPoolEntry) -> None:
+    record.info["returned_at"] = monotonic()
+
+
+def _ping_unless_recent(dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    # A ping before each use would cost as much as the query. What was used a moment ago is there as a rule; where it
+    # is not, the request that finds out fails, and all connections are made anew.
+    if monotonic() - record.info.get("returned_at", 0) < _TRUSTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(dbapi_connection)
+    except (dialect.loaded_dbapi.Error, OSError) as error:
+        raise DisconnectionError from error
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
