@@ -1,6 +1,6 @@
 """What the use cases ask of the outside: interfaces that infrastructure fills in."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -54,12 +54,19 @@ class Users(Protocol):
     async def delete(self, user: User) -> None:
         """Remove the user and all they own."""
 
-    async def advance_timeline(self, user_id: UUID) -> int:
-        """Lock the user's row, raise the timeline's version by one, and return it.
+    async def advance_timeline(self, user_id: UUID, by: int = 1) -> int:
+        """Lock the user's row, raise the timeline's version by so many changes, and return it.
 
         Every writer of a timeline comes through here first, so that changes of one user queue on this row and commit
         in the order of their versions; from the commit on, durable listeners have something to take. Raises
         `Unauthenticated` when the user is gone.
+        """
+        ...
+
+    async def advance_timelines(self, changes: Mapping[UUID, int]) -> Mapping[UUID, int]:
+        """Do the same to several users' timelines, each by its number of changes, and return their versions.
+
+        Users who are gone are left out, and so are those who would have to be waited for.
         """
         ...
 

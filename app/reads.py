@@ -1,6 +1,6 @@
 """The questions that no transaction asks, always scoped to an owner. `app.ports` says what each method promises."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 from sqlmodel import col
 
 from app import post_lists
+from app.batching import Batching
 from app.database import Database
 from app.errors import NotFound, Unauthenticated
 from app.ports import Page, StoredPassword
@@ -36,6 +37,7 @@ class DatabaseReads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._live_versions = Batching(self._read_live_versions)
 
     async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
         """See `Reads.page`."""
@@ -191,23 +193,24 @@ class DatabaseReads:
 
     async def live_version(self, user_id: UUID, session_id: UUID) -> int | None:
         """Return the user's timeline version, if the session is theirs and alive."""
+        return await self._live_versions((user_id, session_id))
+
+    async def _read_live_versions(self, asked: Sequence[tuple[UUID, UUID]]) -> list[int | None]:
+        values = {"session_ids": {session_id for _, session_id in asked}, "now": now()}
         async with self._database.reading() as connection:
-            version: int | None = await connection.scalar(
-                _LIVE_VERSION, {"session_id": session_id, "user_id": user_id, "now": now()}
-            )
-        return version
+            rows = (await connection.execute(_LIVE_VERSIONS, values)).all()
+        versions: dict[tuple[UUID, UUID], int] = {(row.user_id, row.id): row.timeline_version for row in rows}
+        return [versions.get(of) for of in asked]
 
 
 _USERS_AT_A_TIME = 500
 
-
 # Asked for each request where no memory answers: made once, for putting it together takes longer than to run it.
-_LIVE_VERSION = (
-    select(col(User.timeline_version))
-    .join(Session, col(Session.user_id) == col(User.id))
+_LIVE_VERSIONS = (
+    select(col(Session.id), col(Session.user_id), col(User.timeline_version))
+    .join(User, col(Session.user_id) == col(User.id))
     .where(
-        col(Session.id) == bindparam("session_id", type_=UUIDBytes),
-        col(User.id) == bindparam("user_id", type_=UUIDBytes),
+        col(Session.id).in_(bindparam("session_ids", expanding=True, type_=UUIDBytes)),
         col(Session.expires_at) > bindparam("now", type_=UTCDateTime),
     )
 )

@@ -1,11 +1,13 @@
 """The queries of a transaction, always scoped to an owner. `app.ports` says what each method promises."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, CursorResult, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel import select as select_entity
@@ -16,16 +18,23 @@ from events.types import PostEvent
 from models import IdempotencyKey, Post, Session, User, Webhook, WebhookDelivery
 from models.columns import UTCDateTime, UUIDBytes, now
 
-# Made once: putting it together takes longer than to run it.
-_ADVANCE = (
-    update(User)
-    .where(col(User.id) == bindparam("owner_id", type_=UUIDBytes))
-    .values(undelivered_since=func.coalesce(col(User.undelivered_since), bindparam("at", type_=UTCDateTime)))
-)
-_FOLLOWING = col(User.timeline_version) + 1
-_ADVANCE_AND_RETURN = _ADVANCE.values(timeline_version=_FOLLOWING).returning(col(User.timeline_version))
+# Made once: putting them together takes longer than to run them.
+_ADVANCED = {
+    "timeline_version": col(User.timeline_version) + bindparam("by", type_=BigInteger),
+    "undelivered_since": func.coalesce(col(User.undelivered_since), bindparam("at", type_=UTCDateTime)),
+}
+_IS_ONE = col(User.id) == bindparam("user_id", type_=UUIDBytes)
+_ARE_SEVERAL = col(User.id).in_(bindparam("user_ids", expanding=True, type_=UUIDBytes))
+_ADVANCE_AND_RETURN = update(User).where(_IS_ONE).values(_ADVANCED).returning(col(User.timeline_version))
 # MySQL has no UPDATE … RETURNING, but sends LAST_INSERT_ID along with its answer: still one round trip.
-_ADVANCE_AND_SEND = _ADVANCE.values(timeline_version=func.last_insert_id(_FOLLOWING))
+_ADVANCE_AND_SEND = (
+    update(User)
+    .where(_IS_ONE)
+    .values(_ADVANCED | {"timeline_version": func.last_insert_id(_ADVANCED["timeline_version"])})
+)
+# Whoever is being written to elsewhere would make all the others wait.
+_LOCK_FREE = select(col(User.id), col(User.timeline_version)).where(_ARE_SEVERAL).with_for_update(skip_locked=True)
+_ADVANCE_SEVERAL = update(User).where(_ARE_SEVERAL).values(_ADVANCED)
 
 
 class UserRepository:
@@ -53,9 +62,9 @@ class UserRepository:
         """See `Users.delete`."""
         await self._session.delete(user)
 
-    async def advance_timeline(self, user_id: UUID) -> int:
+    async def advance_timeline(self, user_id: UUID, by: int = 1) -> int:
         """See `Users.advance_timeline`."""
-        values = {"owner_id": user_id, "at": now()}
+        values = {"user_id": user_id, "by": by, "at": now()}
         connection = await self._session.connection()
         version: int | None
         if connection.dialect.update_returning:
@@ -66,6 +75,22 @@ class UserRepository:
         if version is None:
             raise Unauthenticated
         return version
+
+    async def advance_timelines(self, changes: Mapping[UUID, int]) -> Mapping[UUID, int]:
+        """See `Users.advance_timelines`."""
+        if len(changes) == 1:
+            [(user_id, by)] = changes.items()
+            with suppress(Unauthenticated):
+                return {user_id: await self.advance_timeline(user_id, by)}
+            return {}
+        connection = await self._session.connection()
+        locked = (await connection.execute(_LOCK_FREE, {"user_ids": list(changes)})).all()
+        by_count = defaultdict[int, list[UUID]](list)
+        for user_id, _ in locked:
+            by_count[changes[user_id]].append(user_id)
+        for by, user_ids in by_count.items():
+            await connection.execute(_ADVANCE_SEVERAL, {"user_ids": user_ids, "by": by, "at": now()})
+        return {user_id: version + changes[user_id] for user_id, version in locked}
 
 
 class PostRepository:

@@ -1,0 +1,68 @@
+"""Answering several calls at once, where that costs hardly more than answering one."""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+_LARGEST = 64
+_PATIENCE_SECONDS = 0.05
+
+
+class _Call(NamedTuple, Generic[ItemT, ResultT]):
+    item: ItemT
+    answer: asyncio.Future[ResultT]
+    context: contextvars.Context
+
+
+class Batching(Generic[ItemT, ResultT]):
+    """Hands items to a function, as many at once as there are: those that come while it is busy are its next batch.
+
+    A lone item is handled by itself, and at once. No item is in a batch that was handed over before it came. A batch
+    that takes longer than 50 ms holds up no other: the next one is begun beside it. The function runs in the context of
+    its first item's caller.
+    """
+
+    def __init__(self, handle: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]]) -> None:
+        """Take the function, which answers in its items' order and gets at most 64."""
+        self._handle = handle
+        self._waiting: list[_Call[ItemT, ResultT]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._feeder: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: ItemT) -> ResultT:
+        """Return the function's answer to the item.
+
+        Raises:
+            Exception: The function failed, and with it the whole batch.
+        """
+        call = _Call[ItemT, ResultT](item, asyncio.get_running_loop().create_future(), contextvars.copy_context())
+        self._waiting.append(call)
+        if self._feeder is None:
+            # It begins after everything that is already due, so that what came in together is handled together.
+            self._feeder = asyncio.create_task(self._feed())
+        return await call.answer
+
+    async def _feed(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
+            task = asyncio.create_task(self._answer(batch), context=batch[0].context)
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+        self._feeder = None
+
+    async def _answer(self, batch: list[_Call[ItemT, ResultT]]) -> None:
+        try:
+            results = await self._handle([call.item for call in batch])
+        except Exception as failure:  # noqa: BLE001 - whoever waits raises it
+            for call in batch:
+                if not call.answer.done():
+                    call.answer.set_exception(failure)
+        else:
+            for call, result in zip(batch, results, strict=True):
+                if not call.answer.done():
+                    call.answer.set_result(result)

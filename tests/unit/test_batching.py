@@ -1,0 +1,94 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from app.batching import Batching
+
+
+class Doubling:
+    """Doubles numbers, and keeps the batches it was handed; while it is held, it takes its time."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        await self.free.wait()
+        if -1 in items:
+            raise ValueError("unlucky")
+        return [2 * item for item in items]
+
+
+async def test_a_lone_item_is_handled_by_itself() -> None:
+    doubling = Doubling()
+    double = Batching(doubling)
+
+    assert [await double(1), await double(2)] == [2, 4]
+    assert doubling.batches == [[1], [2]]
+
+
+async def test_items_that_come_together_are_handled_together() -> None:
+    doubling = Doubling()
+    double = Batching(doubling)
+
+    assert await asyncio.gather(*map(double, range(100))) == [2 * item for item in range(100)]
+    assert [len(batch) for batch in doubling.batches] == [64, 36]
+
+
+async def test_an_item_that_comes_later_is_in_no_earlier_batch() -> None:
+    doubling = Doubling()
+    double = Batching(doubling)
+    doubling.free.clear()
+    first = asyncio.create_task(double(1))
+    await asyncio.sleep(0.01)
+
+    later = [asyncio.create_task(double(item)) for item in (2, 3)]
+    await asyncio.sleep(0.01)
+    assert doubling.batches == [[1]]
+    doubling.free.set()
+
+    assert await asyncio.gather(first, *later) == [2, 4, 6]
+    assert doubling.batches == [[1], [2, 3]]
+
+
+async def test_a_batch_that_takes_long_holds_up_no_other() -> None:
+    doubling = Doubling()
+    double = Batching(doubling)
+    doubling.free.clear()
+    stuck = asyncio.create_task(double(1))
+    await asyncio.sleep(0.01)
+
+    waiting = asyncio.create_task(double(2))
+    await asyncio.sleep(0.2)
+
+    assert doubling.batches == [[1], [2]]
+    assert not stuck.done()
+    doubling.free.set()
+    assert [await stuck, await waiting] == [2, 4]
+
+
+async def test_a_failure_is_that_of_its_whole_batch_and_of_no_other() -> None:
+    double = Batching(Doubling())
+
+    results = await asyncio.gather(double(1), double(-1), return_exceptions=True)
+
+    assert [type(result) for result in results] == [ValueError, ValueError]
+    assert await double(2) == 4
+
+
+async def test_who_stops_waiting_takes_nothing_from_the_others() -> None:
+    doubling = Doubling()
+    double = Batching(doubling)
+    doubling.free.clear()
+    calls = [asyncio.create_task(double(item)) for item in (1, 2)]
+    await asyncio.sleep(0.01)
+
+    calls[0].cancel()
+    doubling.free.set()
+
+    assert await calls[1] == 4
+    with pytest.raises(asyncio.CancelledError):
+        await calls[0]
