@@ -1,0 +1,1 @@
+"""How fast the service is, against what it could be and what people use instead."""

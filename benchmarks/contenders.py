@@ -1,0 +1,194 @@
+"""Each contender started, with somebody who has an account and the requests that are measured."""
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from sqlalchemy import URL
+
+from benchmarks.process import free_port, started
+from benchmarks.wrk import Target
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+TEXT = ("Seen this morning: " + "the quick brown fox jumps over the lazy dog, " * 8)[:280]
+
+_UVICORN = [str(BIN / "uvicorn"), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+_PASSWORD = "correct horse battery"  # noqa: S105
+
+
+class Account(msgspec.Struct):
+    """Somebody with an account at a contender."""
+
+    process: int
+    listing: Target
+    adding: Target
+    texts: Callable[[], list[str]]
+    count: Callable[[], int]
+
+    def add(self, count: int) -> None:
+        """Add posts.
+
+        Raises:
+            httpx.HTTPStatusError: One was refused.
+        """
+        with httpx.Client() as client:
+            for number in range(count):
+                body = self.adding.body.replace("Seen", f"Seen {number:04}")
+                client.post(self.adding.url, content=body, headers=self.adding.headers).raise_for_status()
+
+
+@contextmanager
+def postline(
+    folder: Path, *, database: URL | None = None, workers: int = 1, settings: dict[str, str] | None = None
+) -> Iterator[Account]:
+    """Start Postline as README says, for production, on SQLite unless a migrated database is given."""
+    url = _free_url()
+    chosen = {
+        "ENVIRONMENT": "production",
+        "JWT_SECRET": secrets.token_hex(32),
+        "ACCESS_TOKEN_SECONDS": "3600",
+        "AUTH_RATE_LIMIT": "1000000/second",
+        "DATA_DIR": str(folder / "data"),
+    }
+    if database is not None:
+        chosen["DATABASE_URL"] = database.render_as_string(hide_password=False)
+    command = [str(BIN / "litestar"), "--app-dir", str(ROOT), "--app", "app.application:create_app", "run"]
+    command += ["--port", url.rpartition(":")[2], "--wc", str(workers)]
+    with started(command, folder, f"{url}/health/ready", settings=chosen | (settings or {}), cores=workers) as process:
+        yield _sign_up(url, process)
+
+
+@contextmanager
+def fastapi_build(folder: Path, *, database: URL | None = None, cache: bool = True) -> Iterator[Account]:
+    """Start the FastAPI build, which makes its tables itself, on SQLite unless a database is given."""
+    url = _free_url()
+    database = database or URL.create("sqlite+aiosqlite", database=str(folder / "fastapi.db"))
+    settings = {"DATABASE_URL": database.render_as_string(hide_password=False), "CACHE": "on" if cache else "off"}
+    with started(_uvicorn("fastapi_build", url), folder, f"{url}/openapi.json", settings=settings) as process:
+        yield _sign_up(url, process)
+
+
+@contextmanager
+def hello(folder: Path) -> Iterator[Target]:
+    """Start the bare framework."""
+    url = _free_url()
+    with started(_uvicorn("hello", url), folder, f"{url}/hello"):
+        yield Target(f"{url}/hello")
+
+
+@contextmanager
+def core_insert(folder: Path, *, database: URL) -> Iterator[Target]:
+    """Start the bare insert, which makes its table itself."""
+    url = _free_url()
+    settings = {"DATABASE_URL": database.render_as_string(hide_password=False)}
+    with started(_uvicorn("core_insert", url), folder, url, settings=settings):
+        headers = {"content-type": "application/json"}
+        yield Target(f"{url}/posts", headers=headers, method="POST", body=_json(text=TEXT))
+
+
+@contextmanager
+def pocketbase(folder: Path) -> Iterator[Account]:
+    """Start PocketBase with posts that only their owner sees; its log of requests is off.
+
+    Raises:
+        AssertionError: Its commits would not wait for the disk.
+    """
+    url = _free_url()
+    options = [f"--dir={folder / 'pb_data'}", f"--hooksDir={ROOT / 'benchmarks/apps/pb_hooks'}", "--hooksWatch=false"]
+    program, admin = str(BIN / "pocketbase"), "admin@example.com"
+    subprocess.run(
+        [program, "superuser", "upsert", admin, _PASSWORD, *options], check=True, capture_output=True, cwd=folder
+    )
+    serve = [program, "serve", f"--http={url.removeprefix('http://')}", *options]
+    with (
+        started(serve, folder, f"{url}/api/health", settings={"GOMAXPROCS": "1"}) as process,
+        httpx.Client(base_url=url) as client,
+    ):
+        assert client.get("/synchronous").json() == {"synchronous": 2}
+        superuser = _answer(
+            client, "/api/collections/_superusers/auth-with-password", identity=admin, password=_PASSWORD
+        )
+        client.headers["authorization"] = superuser["token"]
+        client.patch("/api/settings", json={"logs": {"maxDays": 0}}).raise_for_status()
+        _answer(client, "/api/collections", **_pocketbase_posts(client))
+        user = {"email": "ada@example.com", "password": _PASSWORD}
+        owner = _answer(client, "/api/collections/users/records", **user, passwordConfirm=_PASSWORD)["id"]
+        login = {"identity": user["email"], "password": _PASSWORD}
+        token = _answer(client, "/api/collections/users/auth-with-password", **login)["token"]
+
+        headers = {"authorization": token, "content-type": "application/json"}
+        records = f"{url}/api/collections/posts/records"
+        listing = Target(f"{records}?perPage=500&sort=-created&skipTotal=1", headers=headers)
+        yield Account(
+            process=process,
+            listing=listing,
+            adding=Target(records, headers=headers, method="POST", body=_json(text=TEXT, owner=owner)),
+            texts=lambda: [post["text"] for post in httpx.get(listing.url, headers=headers).json()["items"]],
+            count=lambda: int(httpx.get(f"{records}?perPage=1", headers=headers).json()["totalItems"]),
+        )
+
+
+def _pocketbase_posts(client: httpx.Client) -> dict[str, Any]:
+    users = client.get("/api/collections/users").raise_for_status().json()["id"]
+    is_owner = "owner = @request.auth.id"
+    return {
+        "name": "posts",
+        "type": "base",
+        "fields": [
+            {"name": "text", "type": "text", "required": True, "max": 1_048_576},
+            {"name": "owner", "type": "relation", "collectionId": users, "required": True, "cascadeDelete": True},
+            {"name": "created", "type": "autodate", "onCreate": True},
+            {"name": "updated", "type": "autodate", "onCreate": True, "onUpdate": True},
+        ],
+        "indexes": ["CREATE INDEX posts_of_owner ON posts (owner, created)"],
+        "listRule": is_owner,
+        "viewRule": is_owner,
+        "createRule": is_owner,
+        "updateRule": is_owner,
+        "deleteRule": is_owner,
+    }
+
+
+def _sign_up(url: str, process: int) -> Account:
+    with httpx.Client(base_url=url) as client:
+        token = _answer(client, "/auth/signup", email="ada@example.com", password=_PASSWORD)["access_token"]
+    headers = {"authorization": f"Bearer {token}"}
+    listing = Target(f"{url}/posts", headers=headers)
+
+    def texts() -> list[str]:
+        answer = httpx.get(listing.url, headers=headers, timeout=60).raise_for_status()
+        return [post["text"] for post in answer.json()]
+
+    return Account(
+        process=process,
+        listing=listing,
+        adding=Target(
+            listing.url, headers=headers | {"content-type": "application/json"}, method="POST", body=_json(text=TEXT)
+        ),
+        texts=texts,
+        count=lambda: len(texts()),
+    )
+
+
+def _answer(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = client.post(path, json=body).raise_for_status().json()
+    return answer
+
+
+def _json(**body: str) -> str:
+    return msgspec.json.encode(body).decode()
+
+
+def _uvicorn(app: str, url: str) -> list[str]:
+    return [*_UVICORN, "--app-dir", str(ROOT), f"benchmarks.apps.{app}:app", "--port", url.rpartition(":")[2]]
+
+
+def _free_url() -> str:
+    return f"http://127.0.0.1:{free_port()}"

@@ -1,0 +1,63 @@
+"""A contender as a process of its own."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from app.settings import Settings
+
+_START_SECONDS = 60
+_STOP_SECONDS = 20
+
+# What is measured has the first core for itself where there are several; the load comes from the others.
+CORES = sorted(os.sched_getaffinity(0))
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(
+    command: Sequence[str], folder: Path, url: str, *, settings: Mapping[str, str] | None = None, cores: int = 1
+) -> Iterator[int]:
+    """Start a server in a folder on so many cores, and yield its process id when the address answers.
+
+    Raises:
+        RuntimeError: It ended, or did not answer in time.
+    """
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment | dict(settings or {}), stdout=output, stderr=subprocess.STDOUT
+        )
+        os.sched_setaffinity(process.pid, CORES[:cores])
+        try:
+            _wait_for(url, process, log)
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(_STOP_SECONDS)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"nothing answers at {url}:\n{log.read_text()}")
