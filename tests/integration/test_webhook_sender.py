@@ -181,7 +181,8 @@ async def test_several_processes_tell_each_change_once(database: Database, recei
         await asyncio.gather(*(node.write(user_id, 10) for node in nodes))
         await nodes[0].idle()
 
-    assert receiver.versions == list(range(1, 31))
+    # Three processes may queue what they committed in another order than they committed it; the relay would not.
+    assert sorted(receiver.versions) == list(range(1, 31))
 
 
 async def test_what_a_killed_process_had_claimed_is_told_by_another(node: Node, receiver: Receiver) -> None:
