@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: run test soak check format pins clean
+.PHONY: run test soak bench check format pins clean
 
 run: $(SET_UP)-app ## Serve on http://127.0.0.1:8000, on SQLite unless .env says otherwise
 	@$(BIN)/litestar run --port $(PORT)
@@ -20,6 +20,9 @@ test: $(SET_UP)-test ## Run the tests; those that need a server say so when they
 
 soak: $(SET_UP)-test ## Check the promises under faults for SECONDS (600) in each size; SEED chooses which
 	@CHECK_SECONDS=$(SECONDS) CHECK_SEED=$(SEED) REQUIRE_SERVICES=1 $(BIN)/pytest tests/e2e/test_checker.py -k promises $(ARGS)
+
+bench: $(SET_UP)-dev ## Measure against what else there is (ONLY=cached-list measures one row), and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 check: $(SET_UP)-dev ## Lint, check types and import rules
 	$(BIN)/ruff format --check .

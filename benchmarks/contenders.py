@@ -1,5 +1,6 @@
 """Each contender started, with somebody who has an account and the requests that are measured."""
 
+import json
 import secrets
 import subprocess
 import sys
@@ -17,37 +18,61 @@ from benchmarks.wrk import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+EMAILS = [f"ada{number}@example.com" for number in range(32)]
 TEXT = ("Seen this morning: " + "the quick brown fox jumps over the lazy dog, " * 8)[:280]
 
 _UVICORN = [str(BIN / "uvicorn"), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-_PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"  # noqa: S105
 
 
 class Account(msgspec.Struct):
-    """Somebody with an account at a contender."""
+    """Somebody with an account: the requests that list and add their posts, and what they see and have."""
 
-    process: int
+    email: str
     listing: Target
     adding: Target
     texts: Callable[[], list[str]]
     count: Callable[[], int]
 
-    def add(self, count: int) -> None:
-        """Add posts.
+    def add(self, count: int) -> list[str]:
+        """Add posts, and return their texts.
 
         Raises:
             httpx.HTTPStatusError: One was refused.
         """
-        with httpx.Client() as client:
-            for number in range(count):
-                body = self.adding.body.replace("Seen", f"Seen {number:04}")
-                client.post(self.adding.url, content=body, headers=self.adding.headers).raise_for_status()
+        bodies = [self.adding.body.replace("Seen", f"Seen {number:04}") for number in range(count)]
+        with httpx.Client(headers=self.adding.headers) as client:
+            for body in bodies:
+                client.post(self.adding.url, content=body).raise_for_status()
+        return [json.loads(body)["text"] for body in bodies]
+
+
+class Contender(msgspec.Struct):
+    """A started server, and those who have accounts there."""
+
+    process: int
+    url: str
+    accounts: list[Account]
+
+    @property
+    def listing(self) -> list[Target]:
+        """What lists each account's posts."""
+        return [account.listing for account in self.accounts]
+
+    @property
+    def adding(self) -> list[Target]:
+        """What adds a post to each account."""
+        return [account.adding for account in self.accounts]
+
+    def count(self) -> int:
+        """Return how many posts there are, of all accounts."""
+        return sum(account.count() for account in self.accounts)
 
 
 @contextmanager
 def postline(
     folder: Path, *, database: URL | None = None, workers: int = 1, settings: dict[str, str] | None = None
-) -> Iterator[Account]:
+) -> Iterator[Contender]:
     """Start Postline as README says, for production, on SQLite unless a migrated database is given."""
     url = _free_url()
     chosen = {
@@ -62,17 +87,17 @@ def postline(
     command = [str(BIN / "litestar"), "--app-dir", str(ROOT), "--app", "app.application:create_app", "run"]
     command += ["--port", url.rpartition(":")[2], "--wc", str(workers)]
     with started(command, folder, f"{url}/health/ready", settings=chosen | (settings or {}), cores=workers) as process:
-        yield _sign_up(url, process)
+        yield Contender(process, url, [_sign_up(url, email) for email in EMAILS])
 
 
 @contextmanager
-def fastapi_build(folder: Path, *, database: URL | None = None, cache: bool = True) -> Iterator[Account]:
+def fastapi_build(folder: Path, *, database: URL | None = None, cache: bool = True) -> Iterator[Contender]:
     """Start the FastAPI build, which makes its tables itself, on SQLite unless a database is given."""
     url = _free_url()
     database = database or URL.create("sqlite+aiosqlite", database=str(folder / "fastapi.db"))
     settings = {"DATABASE_URL": database.render_as_string(hide_password=False), "CACHE": "on" if cache else "off"}
     with started(_uvicorn("fastapi_build", url), folder, f"{url}/openapi.json", settings=settings) as process:
-        yield _sign_up(url, process)
+        yield Contender(process, url, [_sign_up(url, email) for email in EMAILS])
 
 
 @contextmanager
@@ -94,7 +119,7 @@ def core_insert(folder: Path, *, database: URL) -> Iterator[Target]:
 
 
 @contextmanager
-def pocketbase(folder: Path) -> Iterator[Account]:
+def pocketbase(folder: Path) -> Iterator[Contender]:
     """Start PocketBase with posts that only their owner sees; its log of requests is off.
 
     Raises:
@@ -104,7 +129,7 @@ def pocketbase(folder: Path) -> Iterator[Account]:
     options = [f"--dir={folder / 'pb_data'}", f"--hooksDir={ROOT / 'benchmarks/apps/pb_hooks'}", "--hooksWatch=false"]
     program, admin = str(BIN / "pocketbase"), "admin@example.com"
     subprocess.run(
-        [program, "superuser", "upsert", admin, _PASSWORD, *options], check=True, capture_output=True, cwd=folder
+        [program, "superuser", "upsert", admin, PASSWORD, *options], check=True, capture_output=True, cwd=folder
     )
     serve = [program, "serve", f"--http={url.removeprefix('http://')}", *options]
     with (
@@ -113,26 +138,12 @@ def pocketbase(folder: Path) -> Iterator[Account]:
     ):
         assert client.get("/synchronous").json() == {"synchronous": 2}
         superuser = _answer(
-            client, "/api/collections/_superusers/auth-with-password", identity=admin, password=_PASSWORD
+            client, "/api/collections/_superusers/auth-with-password", identity=admin, password=PASSWORD
         )
         client.headers["authorization"] = superuser["token"]
         client.patch("/api/settings", json={"logs": {"maxDays": 0}}).raise_for_status()
         _answer(client, "/api/collections", **_pocketbase_posts(client))
-        user = {"email": "ada@example.com", "password": _PASSWORD}
-        owner = _answer(client, "/api/collections/users/records", **user, passwordConfirm=_PASSWORD)["id"]
-        login = {"identity": user["email"], "password": _PASSWORD}
-        token = _answer(client, "/api/collections/users/auth-with-password", **login)["token"]
-
-        headers = {"authorization": token, "content-type": "application/json"}
-        records = f"{url}/api/collections/posts/records"
-        listing = Target(f"{records}?perPage=500&sort=-created&skipTotal=1", headers=headers)
-        yield Account(
-            process=process,
-            listing=listing,
-            adding=Target(records, headers=headers, method="POST", body=_json(text=TEXT, owner=owner)),
-            texts=lambda: [post["text"] for post in httpx.get(listing.url, headers=headers).json()["items"]],
-            count=lambda: int(httpx.get(f"{records}?perPage=1", headers=headers).json()["totalItems"]),
-        )
+        yield Contender(process, url, [_sign_up_at_pocketbase(client, url, email) for email in EMAILS])
 
 
 def _pocketbase_posts(client: httpx.Client) -> dict[str, Any]:
@@ -156,9 +167,26 @@ def _pocketbase_posts(client: httpx.Client) -> dict[str, Any]:
     }
 
 
-def _sign_up(url: str, process: int) -> Account:
+def _sign_up_at_pocketbase(client: httpx.Client, url: str, email: str) -> Account:
+    user = {"email": email, "password": PASSWORD, "passwordConfirm": PASSWORD}
+    owner = _answer(client, "/api/collections/users/records", **user)["id"]
+    login = {"identity": email, "password": PASSWORD}
+    token = _answer(client, "/api/collections/users/auth-with-password", **login)["token"]
+    headers = {"authorization": token, "content-type": "application/json"}
+    records = f"{url}/api/collections/posts/records"
+    listing = Target(f"{records}?perPage=500&sort=-created&skipTotal=1", headers=headers)
+    return Account(
+        email=email,
+        listing=listing,
+        adding=Target(records, headers=headers, method="POST", body=_json(text=TEXT, owner=owner)),
+        texts=lambda: [post["text"] for post in httpx.get(listing.url, headers=headers).json()["items"]],
+        count=lambda: int(httpx.get(f"{records}?perPage=1", headers=headers).json()["totalItems"]),
+    )
+
+
+def _sign_up(url: str, email: str) -> Account:
     with httpx.Client(base_url=url) as client:
-        token = _answer(client, "/auth/signup", email="ada@example.com", password=_PASSWORD)["access_token"]
+        token = _answer(client, "/auth/signup", email=email, password=PASSWORD)["access_token"]
     headers = {"authorization": f"Bearer {token}"}
     listing = Target(f"{url}/posts", headers=headers)
 
@@ -166,15 +194,10 @@ def _sign_up(url: str, process: int) -> Account:
         answer = httpx.get(listing.url, headers=headers, timeout=60).raise_for_status()
         return [post["text"] for post in answer.json()]
 
-    return Account(
-        process=process,
-        listing=listing,
-        adding=Target(
-            listing.url, headers=headers | {"content-type": "application/json"}, method="POST", body=_json(text=TEXT)
-        ),
-        texts=texts,
-        count=lambda: len(texts()),
+    adding = Target(
+        listing.url, headers=headers | {"content-type": "application/json"}, method="POST", body=_json(text=TEXT)
     )
+    return Account(email=email, listing=listing, adding=adding, texts=texts, count=lambda: len(texts()))
 
 
 def _answer(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:

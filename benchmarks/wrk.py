@@ -3,18 +3,27 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import msgspec
 
-# Ends what wrk prints with its counts as JSON. Its times are microseconds.
-_PRINT_COUNTS = """
+# Sends the requests in turn, and ends what wrk prints with its counts as JSON. Its times are microseconds.
+_SCRIPT = """
+local requests, last = {}, 0
+function init(args)
+%s
+end
+function request()
+  last = last %% #requests + 1
+  return requests[last]
+end
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('\\n{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "failures": %d}',
+  io.write(string.format('\\n{"requests": %%d, "seconds": %%f, "p50_ms": %%f, "p99_ms": %%f, "failures": %%d}',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
@@ -22,19 +31,12 @@ end
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The request that is repeated."""
+    """A request."""
 
     url: str
     headers: dict[str, str] = {}
     method: str = "GET"
     body: str = ""
-
-    @property
-    def script(self) -> str:
-        """This request in Lua, whose strings are written as JSON's are."""
-        lines = [f"wrk.method = {json.dumps(self.method)}", f"wrk.body = {json.dumps(self.body)}"]
-        lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in self.headers.items()]
-        return "\n".join(lines) + _PRINT_COUNTS
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -62,26 +64,34 @@ class Load(msgspec.Struct, frozen=True):
         return self
 
 
-def load(target: Target, *, seconds: int, connections: int) -> Load:
-    """Repeat a request over so many connections, each sending the next one when it has its answer.
+def load(targets: Sequence[Target], *, seconds: int, connections: int) -> Load:
+    """Send requests of one server in turn over so many connections, each sending the next when it has its answer.
 
     Raises:
         AssertionError: A request failed or was answered with an error.
     """
-    with loading(target, seconds=seconds, connections=connections) as process:
+    with loading(targets, seconds=seconds, connections=connections) as process:
         printed, _ = process.communicate(timeout=seconds + 60)
     return msgspec.json.decode(printed.rpartition("\n")[2], type=Load).checked()
 
 
 @contextmanager
-def loading(target: Target, *, seconds: int, connections: int) -> Iterator[subprocess.Popen[str]]:
+def loading(targets: Sequence[Target], *, seconds: int, connections: int) -> Iterator[subprocess.Popen[str]]:
     """Load while the block runs, and for so many seconds at most."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "load.lua"
-        script.write_text(target.script)
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), target.url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        script.write_text(_SCRIPT % "\n".join(f"requests[{n}] = {_lua(target)}" for n, target in enumerate(targets, 1)))
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
+        with subprocess.Popen([*command, targets[0].url], stdout=subprocess.PIPE, text=True) as process:
             try:
                 yield process
             finally:
                 process.kill()
+
+
+def _lua(target: Target) -> str:
+    # Lua reads JSON's strings, as long as they are plain ASCII.
+    parts = urlsplit(target.url)
+    headers = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in target.headers.items())
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return f"wrk.format({json.dumps(target.method)}, {json.dumps(path)}, {{{headers}}}, {json.dumps(target.body)})"

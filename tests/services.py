@@ -44,6 +44,21 @@ def fresh_mariadb_database() -> Iterator[URL]:
         asyncio.run(_execute(f"DROP DATABASE `{name}`"))
 
 
+def mariadb_variables(*names: str) -> dict[str, str]:
+    """Return what the server says of itself, by the variables' names."""
+
+    async def read() -> dict[str, str]:
+        engine = create_async_engine(MARIADB.set(database="information_schema"))
+        try:
+            async with engine.connect() as connection:
+                values = (await connection.execute(text(f"SELECT {', '.join(f'@@{name}' for name in names)}"))).one()
+        finally:
+            await engine.dispose()
+        return dict(zip(names, map(str, values), strict=True))
+
+    return asyncio.run(read())
+
+
 def missing(service: str, reason: object) -> NoReturn:
     """Skip the test that needs the service, or fail it where `REQUIRE_SERVICES=1` says that all are there."""
     message = f"needs {service}: {reason}"

@@ -1,7 +1,7 @@
 """The same feature in FastAPI, as its documentation teaches it: an ORM session and the user's row in each request."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -15,8 +15,8 @@ from fastapi.security import OAuth2PasswordBearer
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import BaseModel, ConfigDict, EmailStr
-from sqlalchemy import ForeignKey, String, Text, event, select
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy import DateTime, ForeignKey, String, Text, event, select
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -27,7 +27,7 @@ engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=10, max_overf
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 passwords = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
 bearer = OAuth2PasswordBearer(tokenUrl="auth/login")
-lists = TTLCache[UUID, "list[PostRead]"](maxsize=1024, ttl=300)
+lists: MutableMapping[UUID, "list[PostRead]"] = TTLCache(maxsize=1024, ttl=300)
 is_caching = os.environ.get("CACHE") != "off"
 
 if engine.dialect.name == "sqlite":
@@ -36,6 +36,10 @@ if engine.dialect.name == "sqlite":
     def _set_pragmas(connection: Any, _: object) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
             connection.execute(f"PRAGMA {pragma}")
+
+
+# MySQL would drop the fractions, and with them the order of posts.
+Moment = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 
 
 class Base(DeclarativeBase):
@@ -60,8 +64,8 @@ class Post(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id), index=True)
     text: Mapped[str] = mapped_column(Text().with_variant(MEDIUMTEXT, "mysql", "mariadb"))
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class Credentials(BaseModel):

@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx
 
 from app.settings import Settings
+from tests import memory
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -99,16 +100,11 @@ class Server:
 
     def reset_peak_memory(self) -> int:
         """Forget the peak of the process's resident memory, and return what it is now, in bytes."""
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-        return self._memory("VmRSS")
+        return memory.reset_peak(self.process.pid)
 
     def peak_memory(self) -> int:
         """Return the most that was resident since the reset, in bytes."""
-        return self._memory("VmHWM")
-
-    def _memory(self, field: str) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition(f"{field}:")[2].split()[0]) * 1024
+        return memory.peak(self.process.pid)
 
     def kill(self) -> None:
         """End the process, and the workers it started, without warning."""

@@ -1,0 +1,43 @@
+"""Measures the rows, or those that are named, and writes docs/benchmarks.md when it measured all of them."""
+
+import argparse
+import shutil
+import sys
+import time
+
+import pytest
+
+from benchmarks.bench import Bench, Comparison
+from benchmarks.report import describe, write
+from benchmarks.rows import ROWS
+
+
+def main() -> int:
+    """Return 0 unless an answer was wrong."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=ROWS, help="measure this row, and write nothing")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3, help="how long each load lasts")
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is missing: on Debian, install the package wrk.")
+    started_at = time.monotonic()
+    comparisons: list[Comparison] = []
+    for name in [options.only] if options.only else ROWS:
+        print(f"{name} …", flush=True)
+        try:
+            with Bench(rounds=options.rounds, seconds=options.seconds) as bench:
+                measured = ROWS[name](bench)
+        except pytest.skip.Exception as missing:
+            print(f"  not measured: {missing}")
+            continue
+        comparisons += measured
+        for comparison in measured:
+            print(f"  {describe(comparison)}", flush=True)
+    if options.only is None:
+        write(comparisons, options, time.monotonic() - started_at)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
