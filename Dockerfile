@@ -43,8 +43,10 @@ USER 1000:1000
 # What is tested is what is shipped, plus the tests.
 FROM runtime AS test
 USER 0:0
-# Some tests start a Redis of their own, to kill it.
-RUN apt-get update && apt-get install --yes --no-install-recommends redis-server && rm -rf /var/lib/apt/lists/*
+# Some tests start a Redis of their own, to kill it, and some look at the pages with Chromium, which brings no fonts.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends redis-server chromium fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
 # pytest, coverage and hypothesis keep their records in the folder they run in.
 RUN chown postline:postline .
 USER 1000:1000

@@ -49,6 +49,7 @@ from controllers.docs import create_openapi_config, openapi_document, swagger_as
 from controllers.feed import FeedController
 from controllers.health import HealthController
 from controllers.me import MeController
+from controllers.page import page, page_files
 from controllers.posts import PostController
 from controllers.webhooks import WebhookController
 from events.bus import EventBus
@@ -142,6 +143,8 @@ def create_app(
             openapi_document,
             swagger_start,
             swagger_assets,
+            page,
+            page_files,
         ],
         dependencies={
             "accounts": Provide(lambda: accounts, sync_to_thread=False),

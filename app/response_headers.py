@@ -18,11 +18,18 @@ _DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
+# The page holds tokens. Its scripts are its own files, and none of them may make markup of text (Trusted Types).
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 _POLICY = b"content-security-policy"
+# A browser may keep files and must ask each time, so that a new version of the service is seen at once.
+_KEPT = (b"cache-control", b"no-cache")
 _OF_DATA = [*_EVERYWHERE, (_POLICY, _DATA_POLICY.encode())]
-_OF_DOCS = [*_EVERYWHERE, (_POLICY, _DOCS_POLICY.encode())]
+_OF_DOCS = [*_EVERYWHERE, (_POLICY, _DOCS_POLICY.encode()), _KEPT]
+_OF_PAGE = [*_EVERYWHERE, (_POLICY, _PAGE_POLICY.encode()), _KEPT]
 
 
 async def add_response_headers(message: Message, scope: Scope) -> None:
@@ -31,11 +38,17 @@ async def add_response_headers(message: Message, scope: Scope) -> None:
         return
     # No handler sets any of these but Vary, so they are put at the end, which is cheaper than looking for each.
     headers = cast("list[tuple[bytes, bytes]]", message["headers"])
-    is_docs = scope["path"] == "/docs" or scope["path"].startswith("/docs/")
-    headers += _OF_DOCS if is_docs else _OF_DATA
+    path = scope["path"]
+    if path == "/" or path.startswith("/static/"):
+        headers += _OF_PAGE
+        return
+    if path == "/docs" or path.startswith("/docs/"):
+        headers += _OF_DOCS
+        return
+    headers += _OF_DATA
     if "user" in scope:
         # The client may keep it and must ask each time, which costs a 304 where nothing changed.
         headers.append((b"cache-control", b"private, no-cache"))
         headers.append((b"vary", b"Authorization"))
-    elif not is_docs:
+    else:
         headers.append((b"cache-control", b"no-store"))

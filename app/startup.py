@@ -91,7 +91,8 @@ def _check(database: Database, options: Mapping[str, Any]) -> None:
     except ConfigurationError as error:
         raise SystemExit(f"postline: {error}") from None
     if has_port:
-        click.echo(f"Postline: http://{options['host']}:{options['port']}/docs")
+        address = f"http://{options['host']}:{options['port']}"
+        click.echo(f"Postline: {address}/ (the API: {address}/docs)")
 
 
 class BackgroundWork(Protocol):

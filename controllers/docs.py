@@ -14,6 +14,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 from swagger_ui_bundle import swagger_ui_path
 
+from app.not_modified import NotModifiedMiddleware
 from app.problems import not_found
 from controllers.contract import ContractConfig
 
@@ -84,6 +85,7 @@ swagger_assets = create_static_files_router(
     path="/docs/assets",
     directories=[swagger_ui_path],
     opt=_PUBLIC,
+    middleware=[NotModifiedMiddleware],
     include_in_schema=False,
     name="swagger-assets",
     # No file has a name with NUL in it, or one of thousands of characters, and asking for it is an error.

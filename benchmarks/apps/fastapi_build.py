@@ -1,7 +1,7 @@
 """The same feature in FastAPI, as its documentation teaches it: an ORM session and the user's row in each request."""
 
 import os
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -27,7 +27,6 @@ engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=10, max_overf
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 passwords = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
 bearer = OAuth2PasswordBearer(tokenUrl="auth/login")
-lists: MutableMapping[UUID, "list[PostRead]"] = TTLCache(maxsize=1024, ttl=300)
 is_caching = os.environ.get("CACHE") != "off"
 
 if engine.dialect.name == "sqlite":
@@ -103,6 +102,9 @@ class PostRead(BaseModel):
     text: str
     created_at: datetime
     updated_at: datetime
+
+
+lists: TTLCache[UUID, list[PostRead], float] = TTLCache(1024, 300)  # pyright: ignore[reportAssignmentType]
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:

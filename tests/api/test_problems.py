@@ -13,7 +13,6 @@ from tests.api.people import PASSWORD, Person, assert_problem
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nope",
         "/posts/x/y",
         "/auth",

@@ -18,7 +18,7 @@ PROTECTION = {
 }
 
 
-@pytest.mark.parametrize("path", ["/posts", "/nope", "/docs", "/openapi.json", "/health/live"])
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/posts", "/nope", "/docs", "/openapi.json", "/health/live"])
 async def test_every_answer_is_protected(client: AsyncClient, path: str) -> None:
     response = await client.get(path)
 

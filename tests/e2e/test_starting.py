@@ -9,10 +9,12 @@ import pytest
 from tests.e2e.server import Client, free_port, run, serving
 
 
-def test_it_starts_from_nothing_and_says_where_the_docs_are(tmp_path: Path) -> None:
+def test_it_starts_from_nothing_and_says_where_it_is(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        assert f"{server.url}/docs" in server.output()
-        assert httpx.get(f"{server.url}/docs").status_code == 200
+        for path in ("/ ", "/docs)"):
+            assert f"{server.url}{path}" in server.output()
+        for path in ("/", "/docs"):
+            assert httpx.get(f"{server.url}{path}").status_code == 200
         assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 

@@ -1,0 +1,124 @@
+"""The system's Chromium, and people who visit a started service with it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from tests.e2e.server import ROOT, Client, Server, serving
+from tests.services import missing
+
+# A machine that is busy with other tests takes its time.
+expect.set_options(timeout=20_000)
+
+PASSWORD = "correct horse battery"
+RESULTS = ROOT / "test-results"
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+# For this folder only: while Playwright's loop runs, no test of another folder could run its own.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        missing("Chromium", "there is no `chromium` on the PATH")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=_QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+class Visitor:
+    """Someone with a browser of their own, in which any number of windows share a session.
+
+    `complaints` are the errors that its windows reported, and the requests that they sent elsewhere.
+    """
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context = context
+        self.url = url
+        self.complaints: list[str] = []
+        context.set_default_timeout(20_000)
+        context.on("console", self._on_console)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("request", self._on_request)
+
+    def open(self, path: str = "/") -> Page:
+        window = self.context.new_page()
+        window.goto(f"{self.url}{path}")
+        return window
+
+    def sign_up(self, email: str) -> Page:
+        """Open a window, make an account, and return the window when it is live."""
+        window = self.open()
+        window.get_by_role("button", name="Make an account instead").click()
+        window.get_by_label("Email").fill(email)
+        window.get_by_label("Password").fill(PASSWORD)
+        window.get_by_role("button", name="Make an account").click()
+        expect(window.get_by_text("Live", exact=True)).to_be_visible()
+        return window
+
+    def forget(self, *expected: str) -> None:
+        """Drop complaints that a test provokes: those that contain one of these."""
+        self.complaints = [each for each in self.complaints if not any(part in each for part in expected)]
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.url).netloc:
+            self.complaints.append(f"a request to {request.url}")
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Return what makes visitors of a service; each is to leave without a complaint."""
+    visitors: list[Visitor] = []
+
+    def make(url: str, **options: object) -> Visitor:
+        visitors.append(Visitor(browser.new_context(**{"reduced_motion": "reduce", **options}), url))  # type: ignore[arg-type]
+        return visitors[-1]
+
+    yield make
+    complaints = [each for visitor in visitors for each in visitor.complaints]
+    for visitor in visitors:
+        visitor.context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def ada(visit: Callable[..., Visitor], server: Server) -> Visitor:
+    return visit(server.url)
+
+
+def write(window: Page, text: str) -> None:
+    window.get_by_label("New post").fill(text)
+    window.get_by_role("button", name="Post", exact=True).click()
+
+
+def texts(window: Page) -> list[str]:
+    """Return the posts as a person sees them, newest first."""
+    return window.locator(".post .text").all_inner_texts()
+
+
+def person_in(window: Page, server: Server) -> Client:
+    """Return a client in the window's own session."""
+    session = window.evaluate("JSON.parse(localStorage.getItem('postline.session'))")
+    return Client(server.url, session["email"], session)
