@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from litestar import Request
 from litestar.config.response_cache import ResponseCacheConfig
-from litestar.datastructures import MutableScopeHeaders
+from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
@@ -37,10 +37,10 @@ class ListCacheMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request for a list."""
-        request: Request[Principal, Any, Any] = Request(scope)
-        if_none_match = request.headers.get("if-none-match")
-        if not scope["query_string"] and matches_any(if_none_match, etag(request.user.timeline_version)):
-            await _send_not_modified(send, etag(request.user.timeline_version), _HIT)
+        principal: Principal = scope["user"]
+        if_none_match = Headers.from_scope(scope).get("if-none-match")
+        if not scope["query_string"] and matches_any(if_none_match, etag(principal.timeline_version)):
+            await _send_not_modified(send, etag(principal.timeline_version), _HIT)
             return
         is_answered = False
 
@@ -70,8 +70,10 @@ async def _send_not_modified(send: Send, current: str, cache_status: str) -> Non
 
 
 def _list_key(request: Request[Principal, Any, Any]) -> str:
-    # As they were sent, repeated and empty ones too: what of them counts is for the handler to say.
-    query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name in _PARAMETERS])
+    query = ""
+    if request.scope["query_string"]:
+        # As they were sent, repeated and empty ones too: what of them counts is for the handler to say.
+        query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name in _PARAMETERS])
     return f"{request.user.user_id.hex}:{request.user.timeline_version}:{query}"
 
 

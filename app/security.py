@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -128,9 +129,13 @@ def _bearer_token(authorization: str) -> str:
     return token.strip()
 
 
+# Tokens come again and again, and with them the same ids.
+_uuid = lru_cache(maxsize=65_536)(UUID)
+
+
 async def _principal_of(token: AccessToken, timelines: Timelines) -> Principal | None:
     try:
-        user_id, session_id = UUID(token.sub), UUID(token.sid)
+        user_id, session_id = _uuid(token.sub), _uuid(token.sid)
     except ValueError:
         return None
     version = await timelines.version(user_id, session_id)
