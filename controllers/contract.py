@@ -36,6 +36,8 @@ class Contract(OpenAPI):
         document = super().to_schema()
         schemas = document["components"]["schemas"]
         for path_item in document["paths"].values():
+            # What GET answers says what HEAD does (RFC 9110, section 9.3.2).
+            path_item.pop("head", None)
             for operation in path_item.values():
                 _tidy_parameters(operation)
                 _tidy_body(operation, schemas)
