@@ -17,6 +17,7 @@ from app.ports import Page
 from app.security import AuthenticatedRequest
 from app.services.posts import PostService
 from controllers.documentation import BEARER, header, problems
+from controllers.numbers import check_numbers
 from models import PostCreate, PostCreated, PostRead, PostUpdate
 
 _LARGEST_POSITION = 2**63 - 1
@@ -85,6 +86,7 @@ class PostController(Controller):
             "Lists the posts, newest first: all of them, or pages of `limit` posts. The list is never older than the "
             "newest change acknowledged before the request."
         ),
+        before_request=check_numbers,
         cache=True,
         middleware=[ListCacheMiddleware],
         responses=_NOT_MODIFIED | problems(400, 401, 503),
