@@ -23,14 +23,23 @@ logger = logging.getLogger(__name__)
 
 _EVENT_STREAM = "text/event-stream"
 _LARGEST_VERSION = 2**63 - 1
+# Litestar's document has no bound that is zero.
+_FROM_ZERO = {"minimum": 0}
 
 LastEventID = Annotated[
     int | None,
-    HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST_VERSION, description="Go on after this event."),
+    HeaderParameter(
+        name="Last-Event-ID", ge=0, le=_LARGEST_VERSION, schema_extra=_FROM_ZERO, description="Go on after this event."
+    ),
 ]
 After = Annotated[
     int | None,
-    QueryParameter(ge=0, le=_LARGEST_VERSION, description="The same, for clients that can't set the header."),
+    QueryParameter(
+        ge=0,
+        le=_LARGEST_VERSION,
+        schema_extra=_FROM_ZERO,
+        description="The same, for clients that can't set the header.",
+    ),
 ]
 
 _STREAM = {

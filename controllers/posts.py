@@ -59,6 +59,7 @@ class PostController(Controller):
         operation_id="createPost",
         summary="Add a post",
         description="Adds a post. When the answer arrives, it is committed. With a key, a repetition is harmless.",
+        response_description="The post is committed.",
         responses=problems(400, 401, 413, 415, 422, 503),
         response_headers=[
             header("Location", "The post's address."),
@@ -89,6 +90,7 @@ class PostController(Controller):
         before_request=check_numbers,
         cache=True,
         middleware=[ListCacheMiddleware],
+        response_description="The posts, newest first.",
         responses=_NOT_MODIFIED | problems(400, 401, 503),
         response_headers=[
             header("ETag", "The timeline's version that the list shows."),
@@ -127,6 +129,7 @@ class PostController(Controller):
         operation_id="readPost",
         summary="Read a post",
         description="Reads one post.",
+        response_description="The post.",
         responses=_NOT_MODIFIED | problems(401, 404, 503),
         response_headers=[header("ETag", "The post's version.")],
     )
@@ -150,6 +153,7 @@ class PostController(Controller):
         operation_id="updatePost",
         summary="Replace a post's text",
         description="Replaces the text, and counts the post's version up. When the answer arrives, it is committed.",
+        response_description="The post as it is now.",
         responses=problems(400, 401, 404, 412, 413, 415, 503),
         response_headers=[header("ETag", "The post's new version.")],
     )
@@ -170,6 +174,7 @@ class PostController(Controller):
         operation_id="deletePost",
         summary="Delete a post",
         description="Removes the post. When the answer arrives, it is gone from every list.",
+        response_description="The post is gone.",
         responses=problems(401, 404, 412, 503),
     )
     async def delete_post(
