@@ -48,7 +48,7 @@ PIN_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links
 
 clean: ## Remove what make made, but never data
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache tests/tools/node_modules
 
 $(BIN)/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
