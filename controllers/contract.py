@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI
@@ -12,6 +12,7 @@ import models
 from app.problems import PROBLEM_MEDIA_TYPE
 from controllers.documentation import EXAMPLES, PROBLEM_HEADERS, described, example_problem
 from controllers.links import LINKS
+from events.types import EventType
 
 _FIRST_ERROR_STATUS = 400
 _REPEATED_HEADERS = {"ETag", "Cache-Status"}
@@ -58,6 +59,7 @@ class Contract(OpenAPI):
                 _tidy_parameters(operation)
                 _tidy_body(operation, schemas)
                 _tidy_responses(operation)
+        _name_event_types(schemas)
         return document
 
 
@@ -115,6 +117,18 @@ def _tidy_responses(operation: dict[str, Any]) -> None:
         responses["304"]["headers"] = {
             name: entry for name, entry in success["headers"].items() if name in _REPEATED_HEADERS
         }
+
+
+def _name_event_types(schemas: dict[str, Any]) -> None:
+    # Unnamed, they would be a type of their own wherever a generated client meets them.
+    named = {"type": "string", "enum": list(get_args(EventType))}
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            for typed in (field, field.get("items", {})):
+                if typed.get("enum") == named["enum"]:
+                    typed.clear()
+                    typed["$ref"] = "#/components/schemas/EventType"
+    schemas["EventType"] = named
 
 
 def _schema_name(schema: dict[str, str]) -> str:
