@@ -227,5 +227,14 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_allowed_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
-        expose_headers=["ETag", "Link", "Location", "Cache-Status", "Retry-After", "RateLimit", "Idempotency-Replayed"],
+        expose_headers=[
+            "ETag",
+            "Link",
+            "Location",
+            "Cache-Status",
+            "Retry-After",
+            "RateLimit",
+            "RateLimit-Policy",
+            "Idempotency-Replayed",
+        ],
     )

@@ -20,7 +20,7 @@ from models import LogIn, RefreshRequest, SessionRead, SignUp, TokenPair
 _PUBLIC = {"exclude_from_auth": True}
 
 SessionID = Annotated[UUID, PathParameter(description="The session's `id`.")]
-# Every client sends the one, and the document says of the other what it says everywhere: as `security`.
+# No parameters to the document: every client sends the one by itself, and `security` stands for the other.
 UserAgent = Annotated[str, HeaderParameter(name="User-Agent", include_in_schema=False)]
 Authorization = Annotated[str | None, HeaderParameter(name="Authorization", include_in_schema=False)]
 

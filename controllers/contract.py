@@ -58,7 +58,8 @@ class Contract(OpenAPI):
                 operation.setdefault("security", [])
                 _tidy_parameters(operation)
                 _tidy_body(operation, schemas)
-                _tidy_responses(operation)
+                _tidy_responses(operation["responses"])
+                _complete_success(operation)
         _name_event_types(schemas)
         return document
 
@@ -91,32 +92,37 @@ def _tidy_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         media["example"] = EXAMPLES[name]
 
 
-def _tidy_responses(operation: dict[str, Any]) -> None:
-    responses = operation["responses"]
+def _tidy_responses(responses: dict[str, Any]) -> None:
     for status, response in sorted(responses.items()):
-        # Litestar adds an error of its own form to every route with parameters; here errors have one form.
-        if int(status) >= _FIRST_ERROR_STATUS and PROBLEM_MEDIA_TYPE not in response.get("content", {}):
-            del responses[status]
-            continue
         headers = {name: described(entry["description"]) for name, entry in sorted(response.pop("headers", {}).items())}
-        for media_type, media in response.get("content", {}).items():
-            if media_type == PROBLEM_MEDIA_TYPE:
-                media["example"] = example_problem(int(status), response["description"])
-                headers = PROBLEM_HEADERS.get(int(status), {})
+        content = response.get("content", {})
+        if PROBLEM_MEDIA_TYPE in content:
+            headers = PROBLEM_HEADERS.get(int(status), {})
+            content[PROBLEM_MEDIA_TYPE]["example"] = example_problem(int(status), response["description"])
+        elif int(status) >= _FIRST_ERROR_STATUS:
+            # Litestar adds an error of its own form to every route with parameters; here errors have one form.
+            del responses[status]
+        for media in content.values():
+            if "examples" in media:
+                # Litestar names it by its Python type.
+                (media["example"],) = (example["value"] for example in media.pop("examples").values())
+            elif "example" not in media and "$ref" in media["schema"]:
+                media["example"] = EXAMPLES[_schema_name(media["schema"])]
             elif media["schema"].get("type") == "array":
                 media["example"] = [EXAMPLES[_schema_name(media["schema"]["items"])]]
-            elif "$ref" in media["schema"]:
-                media["example"] = EXAMPLES[_schema_name(media["schema"])]
         if headers:
             response["headers"] = headers
+
+
+def _complete_success(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
     success = responses[min(responses)]
     if operation["operationId"] in LINKS:
         success["links"] = LINKS[operation["operationId"]]
     if "304" in responses:
         # It carries what the answer it stands for would have (RFC 9110, section 15.4.5).
-        responses["304"]["headers"] = {
-            name: entry for name, entry in success["headers"].items() if name in _REPEATED_HEADERS
-        }
+        repeated = {name: entry for name, entry in success["headers"].items() if name in _REPEATED_HEADERS}
+        responses["304"]["headers"] = repeated
 
 
 def _name_event_types(schemas: dict[str, Any]) -> None:
