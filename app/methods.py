@@ -23,7 +23,7 @@ class CompleteMethods(ReceiveRoutePlugin):
         if "GET" in handlers and "HEAD" not in handlers:
             handler, parameters = handlers["GET"]
             head = copy(handler)
-            # It would be taken twice; the document leaves HEAD out.
+            # An id names one operation; the document leaves HEAD out.
             head.operation_id = None
             handlers["HEAD"] = (head, parameters)
         allow = ", ".join(sorted(handlers))
