@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: run test soak bench check format pins clean
+.PHONY: run test soak fuzz bench check format contract pins clean
 
 run: $(SET_UP)-app ## Serve on http://127.0.0.1:8000, on SQLite unless .env says otherwise
 	@$(BIN)/litestar run --port $(PORT)
@@ -20,6 +20,9 @@ test: $(SET_UP)-test ## Run the tests; those that need a server say so when they
 
 soak: $(SET_UP)-test ## Check the promises under faults for SECONDS (600) in each size; SEED chooses which
 	@CHECK_SECONDS=$(SECONDS) CHECK_SEED=$(SEED) REQUIRE_SERVICES=1 $(BIN)/pytest tests/e2e/test_checker.py -k promises $(ARGS)
+
+fuzz: $(SET_UP)-test ## Send what the OpenAPI document allows and what it does not for SECONDS (600), on each database
+	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) REQUIRE_SERVICES=1 $(BIN)/pytest tests/e2e/test_contract.py $(ARGS)
 
 bench: $(SET_UP)-dev ## Measure against what else there is (ONLY=cached-list measures one row), and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
@@ -35,6 +38,9 @@ format: $(SET_UP)-dev ## Format, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+contract: $(SET_UP)-app ## Write down the OpenAPI document, so that a change of it shows
+	@$(BIN)/litestar schema openapi --output docs/openapi.json
+
 pins: $(BIN)/uv ## Choose the newest versions that pyproject.toml allows, and pin them with hashes
 	$(BIN)/uv pip compile $(PIN_OPTIONS) requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml -o requirements/app.txt
@@ -45,7 +51,8 @@ PIN_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links
 
 clean: ## Remove what make made, but never data
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache test-results
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache test-results \
+		tests/tools/node_modules
 
 $(BIN)/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \

@@ -20,9 +20,11 @@ from app.database_watch import DatabaseWatch
 from app.event_commands import EventCommands
 from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
+from app.methods import CompleteMethods, HeadMiddleware
 from app.outbox import SqlOutbox
 from app.outgoing import Caller, Destinations
 from app.passwords import Argon2Passwords
+from app.preflights import PreflightProblems
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
 from app.reads import DatabaseReads
@@ -157,7 +159,7 @@ def create_app(
             "webhooks": Provide(lambda: webhooks, sync_to_thread=False),
         },
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
-        middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
+        middleware=[HeadMiddleware, *_allowed_hosts(settings), jwt_auth.middleware],
         before_send=[add_response_headers],
         logging_config=LoggingConfig(
             loggers={
@@ -175,6 +177,7 @@ def create_app(
         plugins=[
             PydanticPlugin(),
             create_problem_plugin(),
+            CompleteMethods(),
             Launch(database, settings.trusted_proxies),
             EventCommands(database, [listener.name for listener in durable_listeners]),
         ],
@@ -188,6 +191,8 @@ def create_app(
         app.emit(event.type, event)
 
     bus.subscribe(PostEvent, emit)
+    if app.cors_config is not None:
+        app.asgi_handler = PreflightProblems(app.asgi_handler)
     return app
 
 
@@ -225,5 +230,14 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_allowed_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
-        expose_headers=["ETag", "Link", "Location", "Cache-Status", "Retry-After", "RateLimit", "Idempotency-Replayed"],
+        expose_headers=[
+            "ETag",
+            "Link",
+            "Location",
+            "Cache-Status",
+            "Retry-After",
+            "RateLimit",
+            "RateLimit-Policy",
+            "Idempotency-Replayed",
+        ],
     )

@@ -69,6 +69,11 @@ def not_found(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
     return _problem(404, _DETAILS[404]).to_response(request)
 
 
+def refused_preflight(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Answer with 400 to a preflight request that is refused."""
+    return _of_domain_error(InvalidRequest("This site may not send such a request.")).to_response(request)
+
+
 def _of_domain_error(error: DomainError) -> ProblemDetailsException:
     headers = dict(error.headers)
     if error.status == HTTPStatus.UNAUTHORIZED:

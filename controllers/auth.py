@@ -14,20 +14,15 @@ from app.limits import client_key
 from app.security import AuthenticatedRequest, PrincipalFinder
 from app.services.accounts import AccountService
 from app.services.sessions import SessionService
-from controllers.documentation import BEARER, problems
+from controllers.documentation import BEARER, OPTIONAL_BEARER, problems
 from models import LogIn, RefreshRequest, SessionRead, SignUp, TokenPair
 
 _PUBLIC = {"exclude_from_auth": True}
 
 SessionID = Annotated[UUID, PathParameter(description="The session's `id`.")]
-UserAgent = Annotated[str, HeaderParameter(name="User-Agent", description="What the session will be recognised by.")]
-Authorization = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Authorization",
-        description="A live session of the same person, if there is one: others' failed attempts don't delay it.",
-    ),
-]
+# No parameters to the document: every client sends the one by itself, and `security` stands for the other.
+UserAgent = Annotated[str, HeaderParameter(name="User-Agent", include_in_schema=False)]
+Authorization = Annotated[str | None, HeaderParameter(name="Authorization", include_in_schema=False)]
 
 
 async def limit_requests(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
@@ -52,6 +47,7 @@ class AuthController(Controller):
         summary="Make an account",
         description="Makes an account and opens its first session.",
         opt=_PUBLIC,
+        response_description="The first session's tokens.",
         responses=problems(400, 409, 413, 415, 429, 503),
     )
     async def sign_up(
@@ -64,9 +60,14 @@ class AuthController(Controller):
         "/login",
         operation_id="logIn",
         summary="Log in",
-        description="Opens a session. An unknown address and a wrong password get the same answer, in the same time.",
+        description=(
+            "Opens a session. An unknown address and a wrong password get the same answer, in the same time. With the "
+            "token of a live session of the same person, others' failed attempts don't delay it."
+        ),
         opt=_PUBLIC,
+        security=OPTIONAL_BEARER,
         status_code=HTTP_200_OK,
+        response_description="The session's tokens.",
         responses=problems(400, 401, 413, 415, 429, 503, on_401="The address is unknown or the password wrong."),
     )
     async def log_in(
@@ -87,6 +88,7 @@ class AuthController(Controller):
         description="Answers with new tokens. The old refresh token is dead; using it again ends the session.",
         opt=_PUBLIC,
         status_code=HTTP_200_OK,
+        response_description="The session's new tokens.",
         responses=problems(
             400,
             401,
@@ -110,6 +112,7 @@ class AuthController(Controller):
         description="Ends the session of the token that the request carries.",
         security=BEARER,
         status_code=HTTP_204_NO_CONTENT,
+        response_description="The session has ended.",
         responses=problems(401, 429, 503),
     )
     async def log_out(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:
@@ -122,6 +125,7 @@ class AuthController(Controller):
         summary="List live sessions",
         description="Lists the sessions that have neither ended nor expired, newest first.",
         security=BEARER,
+        response_description="The live sessions.",
         responses=problems(401, 429, 503),
     )
     async def list_sessions(
@@ -136,6 +140,7 @@ class AuthController(Controller):
         summary="End a session",
         description="Ends one session. Its tokens are refused from the very next request on, everywhere.",
         security=BEARER,
+        response_description="The session has ended.",
         responses=problems(401, 404, 429, 503),
     )
     async def end_session(
@@ -150,6 +155,7 @@ class AuthController(Controller):
         summary="End all sessions",
         description="Ends every session, the asking one included.",
         security=BEARER,
+        response_description="All sessions have ended.",
         responses=problems(401, 429, 503),
     )
     async def end_all_sessions(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:

@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI
+from pydantic.json_schema import GenerateJsonSchema
 
+import models
 from app.problems import PROBLEM_MEDIA_TYPE
-from controllers.documentation import EXAMPLES, example_problem
+from controllers.documentation import EXAMPLES, PROBLEM_HEADERS, described, example_problem
+from controllers.links import LINKS
+from events.types import EventType
 
 _FIRST_ERROR_STATUS = 400
+_REPEATED_HEADERS = {"ETag", "Cache-Status"}
 
 
 @dataclass
@@ -21,6 +26,13 @@ class ContractConfig(OpenAPIConfig):
         """Return the document, still without paths."""
         document = super().to_openapi_schema()
         return Contract(**{field.name: getattr(document, field.name) for field in fields(document)})
+
+
+class _Untitled(GenerateJsonSchema):
+    """Pydantic's schemas, without a title that repeats each field's name."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
 
 
 @dataclass
@@ -35,19 +47,39 @@ class Contract(OpenAPI):
     def _values(self) -> dict[str, Any]:
         document = super().to_schema()
         schemas = document["components"]["schemas"]
+        for schema in schemas.values():
+            _tidy_answer(schema)
+        schemas["Problem"]["required"].remove("errors")
         for path_item in document["paths"].values():
+            # What GET answers says what HEAD does (RFC 9110, section 9.3.2).
+            path_item.pop("head", None)
             for operation in path_item.values():
+                del operation["deprecated"]
+                operation.setdefault("security", [])
                 _tidy_parameters(operation)
                 _tidy_body(operation, schemas)
-                _tidy_responses(operation)
+                _tidy_responses(operation["responses"])
+                _complete_success(operation)
+        _name_event_types(schemas)
         return document
 
 
+def _tidy_answer(schema: dict[str, Any]) -> None:
+    # What has a default may be left out of a request, which `_tidy_body` describes; an answer has it always.
+    schema.pop("default", None)
+    if "properties" in schema:
+        schema["required"] = sorted(schema["properties"])
+        for field in schema["properties"].values():
+            field.pop("default", None)
+
+
 def _tidy_parameters(operation: dict[str, Any]) -> None:
-    # A parameter that may be left out is not one that may be null: a query or a header has no null.
     for parameter in operation.get("parameters", []):
-        alternatives = parameter["schema"].pop("oneOf", [])
-        for alternative in alternatives:
+        for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
+            parameter.pop(noise, None)
+        del parameter["schema"]["description"]
+        # A parameter that may be left out is not one that may be null: a query or a header has no null.
+        for alternative in parameter["schema"].pop("oneOf", []):
             if alternative["type"] != "null":
                 parameter["schema"].update(alternative)
 
@@ -55,25 +87,54 @@ def _tidy_parameters(operation: dict[str, Any]) -> None:
 def _tidy_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     for media in operation.get("requestBody", {}).get("content", {}).values():
         name = _schema_name(media["schema"])
-        schemas[name]["additionalProperties"] = False
+        # Pydantic, which validates it, knows more of it than Litestar does.
+        schemas[name] = getattr(models, name).model_json_schema(schema_generator=_Untitled)
         media["example"] = EXAMPLES[name]
 
 
-def _tidy_responses(operation: dict[str, Any]) -> None:
-    for status, response in sorted(operation["responses"].items()):
-        # Litestar adds an error of its own form to every route with parameters; here errors have one form.
-        if int(status) >= _FIRST_ERROR_STATUS and PROBLEM_MEDIA_TYPE not in response.get("content", {}):
-            del operation["responses"][status]
-            continue
-        for described in response.get("headers", {}).values():
-            described["schema"] = {"type": "string"}
-        for media_type, media in response.get("content", {}).items():
-            if media_type == PROBLEM_MEDIA_TYPE:
-                media["example"] = example_problem(int(status), response["description"])
+def _tidy_responses(responses: dict[str, Any]) -> None:
+    for status, response in sorted(responses.items()):
+        headers = {name: described(entry["description"]) for name, entry in sorted(response.pop("headers", {}).items())}
+        content = response.get("content", {})
+        if PROBLEM_MEDIA_TYPE in content:
+            headers = PROBLEM_HEADERS.get(int(status), {})
+            content[PROBLEM_MEDIA_TYPE]["example"] = example_problem(int(status), response["description"])
+        elif int(status) >= _FIRST_ERROR_STATUS:
+            # Litestar adds an error of its own form to every route with parameters; here errors have one form.
+            del responses[status]
+        for media in content.values():
+            if "examples" in media:
+                # Litestar names it by its Python type.
+                (media["example"],) = (example["value"] for example in media.pop("examples").values())
+            elif "example" not in media and "$ref" in media["schema"]:
+                media["example"] = EXAMPLES[_schema_name(media["schema"])]
             elif media["schema"].get("type") == "array":
                 media["example"] = [EXAMPLES[_schema_name(media["schema"]["items"])]]
-            elif "$ref" in media["schema"]:
-                media["example"] = EXAMPLES[_schema_name(media["schema"])]
+        if headers:
+            response["headers"] = headers
+
+
+def _complete_success(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    success = responses[min(responses)]
+    if operation["operationId"] in LINKS:
+        success["links"] = LINKS[operation["operationId"]]
+    if "304" in responses:
+        # It carries what the answer it stands for would have (RFC 9110, section 15.4.5).
+        repeated = {name: entry for name, entry in success["headers"].items() if name in _REPEATED_HEADERS}
+        responses["304"]["headers"] = repeated
+
+
+def _name_event_types(schemas: dict[str, Any]) -> None:
+    # Unnamed, they would be a type of their own wherever a generated client meets them.
+    named = {"type": "string", "enum": list(get_args(EventType))}
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            for typed in (field, field.get("items", {})):
+                if typed.get("enum") == named["enum"]:
+                    typed.clear()
+                    typed["$ref"] = "#/components/schemas/EventType"
+    schemas["EventType"] = named
 
 
 def _schema_name(schema: dict[str, str]) -> str:

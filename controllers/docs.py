@@ -49,11 +49,11 @@ _START = """SwaggerUIBundle({
 
 
 class _DocsRouter(Router):
-    """Litestar's router of documentation, without its own page for what is not found."""
+    """Litestar's router of documentation, with nothing but the page."""
 
     def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
-        """Register all but the handler that would answer every unknown address in HTML."""
-        if isinstance(value, HTTPRouteHandler) and any("{path" in path for path in value.paths):
+        """Leave out the document, which has its address, and what would answer every unknown address in HTML."""
+        if isinstance(value, HTTPRouteHandler) and value.paths != {"/"}:
             return []
         return super().register(value)
 
@@ -101,7 +101,9 @@ def create_openapi_config(version: str) -> ContractConfig:
         summary="Keeps each user's posts.",
         description=(
             "Sign up or log in, and send the `access_token` as `Authorization: Bearer …`. "
-            "Every error is a problem document (RFC 9457)."
+            "Every error is a problem document (RFC 9457). "
+            "Text is Unicode: lone surrogates are refused, and so is NUL where a pattern says so. "
+            "What answers GET answers HEAD too."
         ),
         # Litestar's own description of the scheme has a `name`, which OpenAPI does not allow there.
         components=Components(
@@ -121,6 +123,7 @@ def create_openapi_config(version: str) -> ContractConfig:
             Tag(name="Authentication", description="In and out."),
             Tag(name="Account", description="One person's account."),
             Tag(name="Posts", description="One person's posts."),
+            Tag(name="Webhooks", description="Addresses that are told of one person's changes."),
             Tag(name="Health", description="For those who watch the service."),
         ],
     )

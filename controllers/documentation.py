@@ -8,6 +8,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from app.problems import PROBLEM_MEDIA_TYPE, Problem
 
 BEARER = [{"bearer": list[str]()}]
+OPTIONAL_BEARER = [{}, *BEARER]
+
+
+def described(description: str, **schema: Any) -> dict[str, Any]:
+    """Return a header of the document: a string, where the schema says nothing else."""
+    return {"description": description, "schema": {"type": "string"} | schema}
+
 
 _PROBLEMS = {
     400: ("Invalid request", "The request is malformed or has invalid fields."),
@@ -22,6 +29,17 @@ _PROBLEMS = {
     429: ("Too many requests", "A limit is used up; try again after `Retry-After` seconds."),
     503: ("Service Unavailable", "The service can't answer now; try again after `Retry-After` seconds."),
 }
+
+PROBLEM_HEADERS = {
+    401: {"WWW-Authenticate": described("`Bearer` (RFC 6750).")},
+    429: {
+        "Retry-After": described("Seconds to wait.", type="integer", minimum=1),
+        "RateLimit": described("The limit that is used up, and the seconds until it is not."),
+        "RateLimit-Policy": described("What that limit allows."),
+    },
+    503: {"Retry-After": described("Seconds to wait, where that can be said.", type="integer", minimum=1)},
+}
+"""The headers of a problem document, by its status."""
 
 _POST_ID = "01a20544-8f6d-7250-9b81-05646f62c3bb"
 _CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}

@@ -16,20 +16,30 @@ from litestar.serialization import encode_json
 from app.security import AuthenticatedRequest
 from app.services.feed import FeedService, Reset, Signal
 from controllers.documentation import BEARER, problems
+from controllers.numbers import check_numbers
 from events.types import PostEvent
 
 logger = logging.getLogger(__name__)
 
 _EVENT_STREAM = "text/event-stream"
 _LARGEST_VERSION = 2**63 - 1
+# Litestar's document has no bound that is zero.
+_FROM_ZERO = {"minimum": 0}
 
 LastEventID = Annotated[
     int | None,
-    HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST_VERSION, description="Go on after this event."),
+    HeaderParameter(
+        name="Last-Event-ID", ge=0, le=_LARGEST_VERSION, schema_extra=_FROM_ZERO, description="Go on after this event."
+    ),
 ]
 After = Annotated[
     int | None,
-    QueryParameter(ge=0, le=_LARGEST_VERSION, description="The same, for clients that can't set the header."),
+    QueryParameter(
+        ge=0,
+        le=_LARGEST_VERSION,
+        schema_extra=_FROM_ZERO,
+        description="The same, for clients that can't set the header.",
+    ),
 ]
 
 _STREAM = {
@@ -66,6 +76,7 @@ class FeedController(Controller):
             "timeline's version, which is also the list's ETag: read the list, and go on with `Last-Event-ID`. "
             "`reset` says that the history asked for is not kept: read the list anew."
         ),
+        before_request=check_numbers,
         media_type=_EVENT_STREAM,
         responses=_STREAM | problems(400, 401, 503),
     )

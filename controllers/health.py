@@ -29,7 +29,13 @@ class HealthController(Controller):
     tags = ["Health"]
     opt = {"exclude_from_auth": True}
 
-    @get("/live", operation_id="isLive", summary="Does the process run?", description="Needs nothing but the process.")
+    @get(
+        "/live",
+        operation_id="isLive",
+        summary="Does the process run?",
+        description="Needs nothing but the process.",
+        response_description="It does.",
+    )
     async def live(self) -> Health:
         """Answer `GET /health/live`."""
         return Health()
@@ -42,6 +48,7 @@ class HealthController(Controller):
             "Asks the database whether it answers and has every migration. `degraded` says that Redis is set up and "
             "does not serve at the moment, so the database answers in its place."
         ),
+        response_description="It can.",
         responses=problems(503),
     )
     async def ready(self, database: NamedDependency[Database], is_degraded: NamedDependency[bool]) -> Health:

@@ -42,6 +42,7 @@ class MeController(Controller):
         operation_id="readMe",
         summary="Read the account",
         description="Reads the account, with the number of its posts.",
+        response_description="The account.",
         responses=problems(401, 503),
     )
     async def read(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> UserRead:
@@ -54,6 +55,7 @@ class MeController(Controller):
         summary="Change the password",
         description="Replaces the password, and ends every session but the asking one.",
         status_code=HTTP_204_NO_CONTENT,
+        response_description="The password is replaced.",
         responses=problems(400, 401, 403, 413, 415, 429, 503),
     )
     async def change_password(
@@ -88,6 +90,7 @@ class MeController(Controller):
         operation_id="eraseMe",
         summary="Erase the account",
         description="Removes the account and all it owns, for good. The address can sign up again.",
+        response_description="The account is gone.",
         responses=problems(400, 401, 403, 413, 415, 429, 503),
     )
     async def erase(

@@ -17,6 +17,7 @@ from app.ports import Page
 from app.security import AuthenticatedRequest
 from app.services.posts import PostService
 from controllers.documentation import BEARER, header, problems
+from controllers.numbers import check_numbers
 from models import PostCreate, PostCreated, PostRead, PostUpdate
 
 _LARGEST_POSITION = 2**63 - 1
@@ -58,6 +59,7 @@ class PostController(Controller):
         operation_id="createPost",
         summary="Add a post",
         description="Adds a post. When the answer arrives, it is committed. With a key, a repetition is harmless.",
+        response_description="The post is committed.",
         responses=problems(400, 401, 413, 415, 422, 503),
         response_headers=[
             header("Location", "The post's address."),
@@ -85,8 +87,10 @@ class PostController(Controller):
             "Lists the posts, newest first: all of them, or pages of `limit` posts. The list is never older than the "
             "newest change acknowledged before the request."
         ),
+        before_request=check_numbers,
         cache=True,
         middleware=[ListCacheMiddleware],
+        response_description="The posts, newest first.",
         responses=_NOT_MODIFIED | problems(400, 401, 503),
         response_headers=[
             header("ETag", "The timeline's version that the list shows."),
@@ -125,6 +129,7 @@ class PostController(Controller):
         operation_id="readPost",
         summary="Read a post",
         description="Reads one post.",
+        response_description="The post.",
         responses=_NOT_MODIFIED | problems(401, 404, 503),
         response_headers=[header("ETag", "The post's version.")],
     )
@@ -148,6 +153,7 @@ class PostController(Controller):
         operation_id="updatePost",
         summary="Replace a post's text",
         description="Replaces the text, and counts the post's version up. When the answer arrives, it is committed.",
+        response_description="The post as it is now.",
         responses=problems(400, 401, 404, 412, 413, 415, 503),
         response_headers=[header("ETag", "The post's new version.")],
     )
@@ -168,6 +174,7 @@ class PostController(Controller):
         operation_id="deletePost",
         summary="Delete a post",
         description="Removes the post. When the answer arrives, it is gone from every list.",
+        response_description="The post is gone.",
         responses=problems(401, 404, 412, 503),
     )
     async def delete_post(

@@ -31,6 +31,7 @@ class WebhookController(Controller):
             "specification with the secret that only this answer holds. The changes come in order; one that is not "
             "answered with 2xx within 10 seconds is repeated, for a day at most."
         ),
+        response_description="The webhook, with the secret that signs what is sent.",
         responses=problems(400, 401, 409, 413, 415, 503, on_409="There are as many webhooks as one person may have."),
     )
     async def create_webhook(
@@ -46,6 +47,7 @@ class WebhookController(Controller):
         operation_id="listWebhooks",
         summary="List the webhooks",
         description="Lists the webhooks, newest first.",
+        response_description="The webhooks, newest first.",
         responses=problems(401, 503),
     )
     async def list_webhooks(
@@ -59,6 +61,7 @@ class WebhookController(Controller):
         operation_id="deleteWebhook",
         summary="Remove a webhook",
         description="Nothing more is sent to it, but for what is on its way.",
+        response_description="The webhook is gone.",
         responses=problems(401, 404, 503),
     )
     async def delete_webhook(
@@ -72,6 +75,7 @@ class WebhookController(Controller):
         operation_id="listWebhookDeliveries",
         summary="See what a webhook was told",
         description="Lists the hundred newest deliveries, newest first, and what became of each.",
+        response_description="The deliveries, newest first.",
         responses=problems(401, 404, 503),
     )
     async def list_deliveries(

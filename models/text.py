@@ -2,16 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import Field
 
-
-def _without_nul(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain the NUL character")
-    return value
-
-
-StorableText = Annotated[str, AfterValidator(_without_nul)]
+StorableText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Any Unicode text that every database takes and gives back as it was.
 
 NUL is refused here; lone surrogates, which are no Unicode text, are refused by every `str` field.

@@ -1,6 +1,8 @@
 """The OpenAPI document and its page."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from httpx import AsyncClient
 from litestar import Litestar
 from openapi_spec_validator import validate
 
-from tests.api.people import PASSWORD
+from tests.api.people import PASSWORD, assert_problem
 
+ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = {
     ("post", "/auth/signup"): {201, 400, 409, 413, 415, 429, 503},
     ("post", "/auth/login"): {200, 400, 401, 413, 415, 429, 503},
@@ -56,6 +59,12 @@ async def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> No
     validate(document)
 
 
+async def test_a_change_of_the_document_shows_in_the_repository(document: dict[str, Any]) -> None:
+    kept = json.loads((ROOT / "docs/openapi.json").read_text())
+
+    assert document == kept, "where the change is meant, run: make contract"
+
+
 async def test_it_lists_every_route_with_every_answer(document: dict[str, Any]) -> None:
     listed = {route: {int(status) for status in item["responses"]} for route, item in operations(document).items()}
 
@@ -88,12 +97,80 @@ async def test_every_body_and_success_has_an_example(document: dict[str, Any]) -
             assert media.get("example") or media.get("examples"), item["operationId"]
 
 
+async def test_every_error_documents_the_headers_that_say_what_to_do(document: dict[str, Any]) -> None:
+    asked = {
+        "401": {"WWW-Authenticate"},
+        "429": {"Retry-After", "RateLimit", "RateLimit-Policy"},
+        "503": {"Retry-After"},
+    }
+
+    for item in operations(document).values():
+        for status, headers in asked.items():
+            assert set(item["responses"].get(status, {}).get("headers", headers)) == headers
+
+
+async def test_a_304_documents_what_it_repeats(document: dict[str, Any]) -> None:
+    listed = document["paths"]["/posts"]["get"]["responses"]["304"]
+    read = document["paths"]["/posts/{postID}"]["get"]["responses"]["304"]
+
+    assert (set(listed["headers"]), set(read["headers"])) == ({"ETag", "Cache-Status"}, {"ETag"})
+
+
+async def test_an_answer_always_has_all_its_fields(document: dict[str, Any]) -> None:
+    bodies = {
+        media["schema"]["$ref"].rpartition("/")[2]
+        for item in operations(document).values()
+        for media in item.get("requestBody", {}).get("content", {}).values()
+    }
+
+    for name, schema in document["components"]["schemas"].items():
+        optional = set(schema.get("properties", {})) - set(schema.get("required", []))
+        assert optional == {"Problem": {"errors"}, "WebhookCreate": {"events"}}.get(name, set())
+        assert (schema.get("additionalProperties") is False) == (name in bodies)
+
+
+async def test_text_that_is_refused_is_refused_by_the_document(document: dict[str, Any]) -> None:
+    text = document["components"]["schemas"]["PostCreate"]["properties"]["text"]
+
+    assert re.search(text["pattern"], "a\nb\n\U0001f44b")
+    assert not re.search(text["pattern"], "a\x00b")
+
+
+async def test_every_link_leads_to_an_operation_that_takes_its_parameters(document: dict[str, Any]) -> None:
+    taken = {
+        item["operationId"]: {f"{parameter['in']}.{parameter['name']}" for parameter in item.get("parameters", [])}
+        for item in operations(document).values()
+    }
+    linked = 0
+
+    for item in operations(document).values():
+        for answer in item["responses"].values():
+            for link in answer.get("links", {}).values():
+                linked += 1
+                assert set(link.get("parameters", {})) <= taken[link["operationId"]]
+
+    assert linked
+
+
+async def test_no_header_stands_in_for_the_security_scheme(document: dict[str, Any]) -> None:
+    headers = {
+        parameter["name"]
+        for item in operations(document).values()
+        for parameter in item.get("parameters", [])
+        if parameter["in"] == "header"
+    }
+
+    assert headers == {"Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID"}
+    assert document["paths"]["/auth/login"]["post"]["security"] == [{}, {"bearer": []}]
+
+
 async def test_security_is_asked_of_all_but_the_public_routes(document: dict[str, Any]) -> None:
     secured = {path for (_, path), item in operations(document).items() if item.get("security") == [{"bearer": []}]}
 
     assert secured == {path for _, path in CONTRACT} - PUBLIC
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     assert "security" not in document
+    assert all("security" in item for item in operations(document).values())
 
 
 async def test_schema_names_carry_no_framework_noise(document: dict[str, Any]) -> None:
@@ -118,6 +195,10 @@ async def test_the_page_and_all_it_needs_come_from_here(client: AsyncClient) -> 
     for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
         response = await client.get(path)
         assert (response.status_code, bool(response.content)) == (200, True), path
+
+
+async def test_the_document_is_at_one_address(client: AsyncClient) -> None:
+    assert_problem(await client.get("/docs/openapi.json"), 404)
 
 
 async def test_the_document_is_what_the_command_line_prints(app: Litestar, document: dict[str, Any]) -> None:

@@ -33,19 +33,6 @@ async def test_a_body_with_many_faults_gets_a_list_of_the_first(ada: Person) -> 
     assert len(response.json()["errors"]) == 100
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [("PUT", "/posts", {"GET", "POST", "OPTIONS"}), ("GET", "/auth/login", {"POST", "OPTIONS"})],
-)
-async def test_a_method_that_an_address_does_not_take_is_told_so(
-    client: AsyncClient, method: str, path: str, allowed: set[str]
-) -> None:
-    response = await client.request(method, path)
-
-    assert_problem(response, 405)
-    assert set(response.headers["allow"].split(", ")) == allowed
-
-
 async def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(
     app: Litestar, client: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

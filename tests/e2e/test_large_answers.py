@@ -47,6 +47,19 @@ def test_two_hundred_megabytes_are_exported_and_listed_within_64_mebibytes(one_p
     assert growth < 64 * MEBIBYTE, f"{growth / MEBIBYTE:.0f} MiB"
 
 
+def test_head_of_what_is_streamed_leaves_no_connection_behind(one_process: Server) -> None:
+    person = Client.sign_up(one_process.url, "large@example.com")
+    for _ in range(5):
+        person.add("x" * TEXT_BYTES)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda path: person.request("HEAD", path), ["/posts", "/me/export"] * 32))
+
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, b"")}
+    assert len(person.list()) == 5
+    assert "Traceback" not in one_process.output()
+
+
 def ids_in(person: Client, path: str) -> list[str]:
     """Read an answer of any size, and return the ids of the posts in it, all of which must be there in full."""
     headers = {"authorization": f"Bearer {person.tokens['access_token']}"}
