@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app import sqlite_driver
+
 _SNAPSHOTS_AT_ONCE = 8
 _HELD_AT_ONCE = 8
 _TRUSTED_SECONDS = 1
@@ -41,7 +43,9 @@ class Database:
             # Whoever leaves a transaction ends it, so that there is nothing to roll back once more.
             "pool_reset_on_return": None,
         }
-        if not self.is_sqlite:
+        if self.is_sqlite:
+            options |= {"connect_args": {"async_creator_fn": sqlite_driver.connect}}
+        else:
             options |= {"pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
         self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
