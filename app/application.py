@@ -13,6 +13,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
 from app import __version__
+from app.backlog_metrics import BacklogMetrics
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
@@ -20,13 +21,17 @@ from app.database_watch import DatabaseWatch
 from app.event_commands import EventCommands
 from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
+from app.measures import measures
+from app.metrics import Metrics
 from app.outbox import SqlOutbox
+from app.outbox_inspection import OutboxInspection
 from app.outgoing import Caller, Destinations
 from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
 from app.reads import DatabaseReads
 from app.redis_timelines import RedisTimelines
+from app.request_watch import RequestWatch, sign_answer
 from app.requests import JSONRequest
 from app.response_headers import add_response_headers
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
@@ -49,6 +54,7 @@ from controllers.docs import create_openapi_config, openapi_document, swagger_as
 from controllers.feed import FeedController
 from controllers.health import HealthController
 from controllers.me import MeController
+from controllers.metrics import read_metrics
 from controllers.posts import PostController
 from controllers.webhooks import WebhookController
 from events.bus import EventBus
@@ -103,8 +109,9 @@ def create_app(
     )
     tokens = SessionTokens(keyring, JWTAccessTokens(jwt_auth), timedelta(seconds=settings.session_seconds))
     counts = None if shared is None else shared.counts
+    log_ins = Limit("login", settings.failure_limits, counts)
     accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits, counts))
-    sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits, counts))
+    sessions = SessionService(units, reads, passwords, tokens, log_ins)
     posts = PostService(units, reads)
     bus.subscribe(PostEvent, wakeups.on_change)
     bus.subscribe(SessionsChanged, wakeups.on_change)
@@ -120,7 +127,13 @@ def create_app(
     sender = WebhookSender(WebhookQueue(database), caller, SenderPolicy())
     bus.subscribe(DeliveriesQueued, sender.on_queued)
     durable_listeners = [DurableListener("webhooks", webhooks.queue, webhooks.owners_among), *durable_listeners]
-    work: list[BackgroundWork] = [pruner, sender, *_create_relays(durable_listeners, database, bus)]
+    cache = BoundedStore(settings.cache_max_bytes)
+    inspection = OutboxInspection(database, [listener.name for listener in durable_listeners])
+    metrics = Metrics(
+        measures(cache=cache, database=database, log_ins=log_ins, passwords=passwords, wakeups=wakeups, shared=shared),
+        BacklogMetrics(inspection, WebhookQueue(database)).read,
+    )
+    work: list[BackgroundWork] = [metrics, pruner, sender, *_create_relays(durable_listeners, database, bus)]
     connections: list[Connections] = [caller, database]
     if not database.is_sqlite:
         work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
@@ -139,6 +152,7 @@ def create_app(
             FeedController,
             WebhookController,
             HealthController,
+            read_metrics,
             openapi_document,
             swagger_start,
             swagger_assets,
@@ -148,6 +162,7 @@ def create_app(
             "is_degraded": Provide(lambda: shared is not None and shared.is_degraded, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
             "feed": Provide(lambda: feed, sync_to_thread=False),
+            "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
             "principals": Provide(lambda: principals, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
@@ -155,7 +170,7 @@ def create_app(
         },
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
         middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
-        before_send=[add_response_headers],
+        before_send=[add_response_headers, sign_answer],
         logging_config=LoggingConfig(
             loggers={
                 "alembic": {"level": "WARNING"},
@@ -168,18 +183,20 @@ def create_app(
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
         response_cache_config=create_response_cache_config(settings.cache_seconds),
-        stores={"response_cache": BoundedStore(settings.cache_max_bytes)},
+        stores={"response_cache": cache},
         plugins=[
             PydanticPlugin(),
             create_problem_plugin(),
             Launch(database, settings.trusted_proxies),
-            EventCommands(database, [listener.name for listener in durable_listeners]),
+            EventCommands(database, inspection),
         ],
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
         lifespan=[lambda _: serving(database, passwords, wakeups, work, connections)],
     )
+
+    app.asgi_handler = RequestWatch(app.asgi_handler, metrics)
 
     async def emit(event: PostEvent) -> None:
         app.emit(event.type, event)
@@ -222,5 +239,14 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_allowed_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
-        expose_headers=["ETag", "Link", "Location", "Cache-Status", "Retry-After", "RateLimit", "Idempotency-Replayed"],
+        expose_headers=[
+            "ETag",
+            "Link",
+            "Location",
+            "Cache-Status",
+            "Retry-After",
+            "RateLimit",
+            "Idempotency-Replayed",
+            "X-Request-ID",
+        ],
     )

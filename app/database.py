@@ -41,7 +41,7 @@ class Database:
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
             self.snapshots = create_async_engine(url, **options | {"pool_size": _SNAPSHOTS_AT_ONCE})
-            for engine in self.engines:
+            for engine in self.engines.values():
                 event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
             event.listen(self.writer.sync_engine, "begin", _begin_immediate)
             event.listen(self.snapshots.sync_engine, "begin", _begin)
@@ -100,13 +100,13 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        for engine in self.engines:
+        for engine in self.engines.values():
             await engine.dispose()
 
     @property
-    def engines(self) -> tuple[AsyncEngine, ...]:
-        """Every engine, for those who watch statements."""
-        return self.reader, self.writer, self.snapshots, self.holder
+    def engines(self) -> dict[str, AsyncEngine]:
+        """Every engine, by what its connections are for."""
+        return {"read": self.reader, "write": self.writer, "snapshot": self.snapshots, "lock": self.holder}
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:

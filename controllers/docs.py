@@ -99,7 +99,9 @@ def create_openapi_config(version: str) -> ContractConfig:
         summary="Keeps each user's posts.",
         description=(
             "Sign up or log in, and send the `access_token` as `Authorization: Bearer …`. "
-            "Every error is a problem document (RFC 9457)."
+            "Every error is a problem document (RFC 9457). Every answer has an `X-Request-ID`, which names the request "
+            "in the service's log: the one that the request came with, if that is at most 64 letters, digits and "
+            "`.`, `_` or `-`, or else a new one."
         ),
         # Litestar's own description of the scheme has a `name`, which OpenAPI does not allow there.
         components=Components(
