@@ -8,7 +8,6 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
-from litestar.logging import LoggingConfig
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
@@ -21,6 +20,7 @@ from app.database_watch import DatabaseWatch
 from app.event_commands import EventCommands
 from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
+from app.logs import configure_logging
 from app.measures import measures
 from app.metrics import Metrics
 from app.outbox import SqlOutbox
@@ -40,7 +40,7 @@ from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.services.webhooks import WebhookService
-from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
+from app.settings import ConfigurationError, Environment, Settings, load_settings, resolve_keyring
 from app.shared import Shared, share
 from app.startup import BackgroundWork, Connections, Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
@@ -91,6 +91,7 @@ def create_app(
         except ConfigurationError as error:
             raise SystemExit(f"postline: {error}") from None
 
+    configure_logging(as_json=settings.environment is Environment.PRODUCTION)
     keyring = resolve_keyring(settings)
     database = Database(settings.database, pool_size=settings.database_pool_size)
     reads = DatabaseReads(database)
@@ -171,14 +172,7 @@ def create_app(
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
         middleware=[*_allowed_hosts(settings), jwt_auth.middleware],
         before_send=[add_response_headers, sign_answer],
-        logging_config=LoggingConfig(
-            loggers={
-                "alembic": {"level": "WARNING"},
-                "asyncmy": {"level": "ERROR"},
-                # A connection that broke can't be reset either; whoever was using it has reported it.
-                "sqlalchemy.pool": {"level": "CRITICAL"},
-            }
-        ),
+        logging_config=None,
         cors_config=_cors(settings),
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
@@ -196,7 +190,7 @@ def create_app(
         lifespan=[lambda _: serving(database, passwords, wakeups, work, connections)],
     )
 
-    app.asgi_handler = RequestWatch(app.asgi_handler, metrics)
+    app.asgi_handler = RequestWatch(app.asgi_handler, metrics, settings.access_log_seconds)
 
     async def emit(event: PostEvent) -> None:
         app.emit(event.type, event)

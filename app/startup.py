@@ -87,6 +87,8 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
         app_dir=str(env.cwd),
         workers=options["wc"],
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        # It is set up already.
+        log_config=None,
         **{name: options[name] for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile")},
     )
 
