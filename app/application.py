@@ -45,6 +45,7 @@ from app.shared import Shared, share
 from app.startup import BackgroundWork, Connections, Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
+from app.tracing import create_tracing
 from app.unit_of_work import SqlUnits
 from app.wakeups import Wakeups
 from app.webhook_queue import WebhookQueue
@@ -85,13 +86,19 @@ def create_app(
         SystemExit: No settings are given and those of the environment are unusable; the message says why.
         ConfigurationError: The settings that are given are unusable.
     """
-    if settings is None:
-        try:
-            return create_app(load_settings(), listeners=listeners, durable_listeners=durable_listeners)
-        except ConfigurationError as error:
-            raise SystemExit(f"postline: {error}") from None
+    if settings is not None:
+        return _put_together(settings, listeners, durable_listeners)
+    try:
+        return _put_together(load_settings(), listeners, durable_listeners)
+    except ConfigurationError as error:
+        raise SystemExit(f"postline: {error}") from None
 
+
+def _put_together(
+    settings: Settings, listeners: Sequence[EventListener], durable_listeners: Sequence[DurableListener]
+) -> Litestar:
     configure_logging(as_json=settings.environment is Environment.PRODUCTION)
+    tracing = create_tracing()
     keyring = resolve_keyring(settings)
     database = Database(settings.database, pool_size=settings.database_pool_size)
     reads = DatabaseReads(database)
@@ -99,7 +106,7 @@ def create_app(
     wakeups = Wakeups()
     shared = share(settings.redis_url, database, wakeups) if settings.redis_url else None
     timelines = _create_timelines(database, reads, bus, shared)
-    units = SqlUnits(database, bus, timelines)
+    units = tracing.units(SqlUnits(database, bus, timelines))
     jwt_auth = create_jwt_auth(keyring, timedelta(seconds=settings.access_token_seconds), timelines)
     passwords = Argon2Passwords(
         memory_kib=settings.argon2_memory_kib,
@@ -128,6 +135,7 @@ def create_app(
     sender = WebhookSender(WebhookQueue(database), caller, SenderPolicy())
     bus.subscribe(DeliveriesQueued, sender.on_queued)
     durable_listeners = [DurableListener("webhooks", webhooks.queue, webhooks.owners_among), *durable_listeners]
+    durable_listeners = [tracing.listener(listener) for listener in durable_listeners]
     cache = BoundedStore(settings.cache_max_bytes)
     inspection = OutboxInspection(database, [listener.name for listener in durable_listeners])
     metrics = Metrics(
@@ -135,7 +143,7 @@ def create_app(
         BacklogMetrics(inspection, WebhookQueue(database)).read,
     )
     work: list[BackgroundWork] = [metrics, pruner, sender, *_create_relays(durable_listeners, database, bus)]
-    connections: list[Connections] = [caller, database]
+    connections: list[Connections] = [caller, database, tracing]
     if not database.is_sqlite:
         work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
     if shared is not None:
@@ -190,7 +198,7 @@ def create_app(
         lifespan=[lambda _: serving(database, passwords, wakeups, work, connections)],
     )
 
-    app.asgi_handler = RequestWatch(app.asgi_handler, metrics, settings.access_log_seconds)
+    app.asgi_handler = RequestWatch(tracing.requests(app.asgi_handler), metrics, settings.access_log_seconds)
 
     async def emit(event: PostEvent) -> None:
         app.emit(event.type, event)

@@ -51,6 +51,10 @@ class RequestContext:
             self._trace = match[1].decode() if match else _random_hex(16), _random_hex(8)
         return self._trace
 
+    @trace.setter
+    def trace(self, trace: tuple[str, str]) -> None:
+        self._trace = trace
+
     def described(self) -> dict[str, str]:
         """Return what each line that is logged meanwhile tells of the request."""
         trace_id, span_id = self.trace

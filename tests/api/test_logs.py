@@ -1,18 +1,16 @@
 """The log: what each line tells, and what none ever does."""
 
-import json
 import logging
-from io import StringIO
 from typing import Any
 
 import pytest
 from httpx import AsyncClient
 from litestar import Litestar
 from sqlalchemy.exc import OperationalError
-from structlog.stdlib import ProcessorFormatter
 
 from app.application import create_app
 from app.settings import Environment, Settings
+from tests.api.conftest import Log
 from tests.api.people import PASSWORD, Person
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -27,30 +25,6 @@ def quiet_client(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def app(settings: Settings) -> Litestar:
     return create_app(settings.model_copy(update={"environment": Environment.PRODUCTION}))
-
-
-class Log(StringIO):
-    """What is logged; `take` also forgets it."""
-
-    def take(self) -> str:
-        written = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        return written
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.take().splitlines()]
-
-
-@pytest.fixture
-def log(app: Litestar) -> Log:
-    (handler,) = (
-        handler
-        for handler in logging.getLogger().handlers
-        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, ProcessorFormatter)
-    )
-    handler.setStream(log := Log())
-    return log
 
 
 async def test_a_line_tells_of_a_request_what_is_needed_to_follow_it(log: Log, ada: Person) -> None:
