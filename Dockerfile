@@ -50,6 +50,7 @@ RUN chown postline:postline .
 USER 1000:1000
 COPY --from=test-build /opt/venv /opt/venv
 COPY pyproject.toml .env.example ./
+COPY docs/operations docs/operations/
 COPY tests tests/
 CMD ["pytest"]
 
