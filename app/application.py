@@ -140,7 +140,7 @@ def _put_together(
     inspection = OutboxInspection(database, [listener.name for listener in durable_listeners])
     metrics = Metrics(
         measures(cache=cache, database=database, log_ins=log_ins, passwords=passwords, wakeups=wakeups, shared=shared),
-        BacklogMetrics(inspection, WebhookQueue(database)).read,
+        BacklogMetrics(database, inspection, WebhookQueue(database)).read,
     )
     work: list[BackgroundWork] = [metrics, pruner, sender, *_create_relays(durable_listeners, database, bus)]
     connections: list[Connections] = [caller, database, tracing]
@@ -240,7 +240,15 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_allowed_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "Idempotency-Key",
+            "Traceparent",
+            "X-Request-ID",
+        ],
         expose_headers=[
             "ETag",
             "Link",

@@ -89,7 +89,7 @@ class Metrics:
         return generate_latest(_Collected([*counted, *_of_processes(processes), *others]))
 
     async def run(self) -> None:
-        """Where there are other processes, let them know this one's numbers, until told to stop."""
+        """Let other processes know this one's numbers, until told to stop."""
         while not await happens(self._stopping, within=_SAMPLE_SECONDS):
             self._sample()
         self._sample()

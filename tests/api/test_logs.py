@@ -15,6 +15,9 @@ from tests.api.people import PASSWORD, Person
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
+# Whatever the database is.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture(autouse=True)
 def quiet_client(caplog: pytest.LogCaptureFixture) -> None:

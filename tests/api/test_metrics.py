@@ -21,7 +21,7 @@ from events.types import PostEvent
 from models import DeadLetter
 from tests.api.conftest import serve
 from tests.api.people import PASSWORD, Person
-from tests.conftest import settings_for
+from tests.conftest import settings_for, sqlite_url
 from tests.receiver import receiving
 from tests.scraping import Samples, requests, samples
 
@@ -246,6 +246,16 @@ async def test_a_database_that_says_nothing_does_not_hold_up_the_answer(tmp_path
         url = URL.create("mysql+asyncmy", "root", host="127.0.0.1", port=silent.getsockname()[1], database="x")
         async with asyncio.timeout(4):
             await assert_answers_without_database(create_app(settings_for(url, tmp_path)))
+
+
+async def test_a_database_without_its_migrations_is_up_but_tells_nothing(tmp_path: Path) -> None:
+    app = create_app(settings_for(sqlite_url(tmp_path / "empty.db"), tmp_path))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://postline") as client:  # type: ignore[arg-type]
+        found = await scrape(client)
+    await app.state.database.close()
+
+    assert found["postline_database_up"] == 1
+    assert not [name for name in found if name.startswith(("postline_outbox", "postline_webhook"))]
 
 
 async def assert_answers_without_database(app: Litestar) -> None:

@@ -7,6 +7,9 @@ from httpx import AsyncClient
 
 from tests.api.people import Person
 
+# Whatever the database is.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 async def test_every_answer_has_an_id_of_its_own(client: AsyncClient, ada: Person) -> None:
     answers = [
