@@ -8,11 +8,11 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
-from litestar.logging import LoggingConfig
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
 from app import __version__
+from app.backlog_metrics import BacklogMetrics
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
@@ -20,8 +20,12 @@ from app.database_watch import DatabaseWatch
 from app.event_commands import EventCommands
 from app.hosts import AllowedHostsMiddleware
 from app.limits import Limit
+from app.logs import configure_logging
+from app.measures import measures
 from app.methods import CompleteMethods, HeadMiddleware
+from app.metrics import Metrics
 from app.outbox import SqlOutbox
+from app.outbox_inspection import OutboxInspection
 from app.outgoing import Caller, Destinations
 from app.passwords import Argon2Passwords
 from app.preflights import PreflightProblems
@@ -29,6 +33,7 @@ from app.problems import create_problem_plugin
 from app.pruning import Pruner
 from app.reads import DatabaseReads
 from app.redis_timelines import RedisTimelines
+from app.request_watch import RequestWatch, sign_answer
 from app.requests import JSONRequest
 from app.response_headers import add_response_headers
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
@@ -37,11 +42,12 @@ from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.services.webhooks import WebhookService
-from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
+from app.settings import ConfigurationError, Environment, Settings, load_settings, resolve_keyring
 from app.shared import Shared, share
 from app.startup import BackgroundWork, Connections, Launch, serving
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
+from app.tracing import create_tracing
 from app.unit_of_work import SqlUnits
 from app.wakeups import Wakeups
 from app.webhook_queue import WebhookQueue
@@ -51,6 +57,7 @@ from controllers.docs import create_openapi_config, openapi_document, swagger_as
 from controllers.feed import FeedController
 from controllers.health import HealthController
 from controllers.me import MeController
+from controllers.metrics import read_metrics
 from controllers.page import page, page_files
 from controllers.posts import PostController
 from controllers.webhooks import WebhookController
@@ -82,12 +89,19 @@ def create_app(
         SystemExit: No settings are given and those of the environment are unusable; the message says why.
         ConfigurationError: The settings that are given are unusable.
     """
-    if settings is None:
-        try:
-            return create_app(load_settings(), listeners=listeners, durable_listeners=durable_listeners)
-        except ConfigurationError as error:
-            raise SystemExit(f"postline: {error}") from None
+    if settings is not None:
+        return _put_together(settings, listeners, durable_listeners)
+    try:
+        return _put_together(load_settings(), listeners, durable_listeners)
+    except ConfigurationError as error:
+        raise SystemExit(f"postline: {error}") from None
 
+
+def _put_together(
+    settings: Settings, listeners: Sequence[EventListener], durable_listeners: Sequence[DurableListener]
+) -> Litestar:
+    configure_logging(as_json=settings.environment is Environment.PRODUCTION)
+    tracing = create_tracing()
     keyring = resolve_keyring(settings)
     database = Database(settings.database, pool_size=settings.database_pool_size)
     reads = DatabaseReads(database)
@@ -95,7 +109,7 @@ def create_app(
     wakeups = Wakeups()
     shared = share(settings.redis_url, database, wakeups) if settings.redis_url else None
     timelines = _create_timelines(database, reads, bus, shared)
-    units = SqlUnits(database, bus, timelines)
+    units = tracing.units(SqlUnits(database, bus, timelines))
     jwt_auth = create_jwt_auth(keyring, timedelta(seconds=settings.access_token_seconds), timelines)
     passwords = Argon2Passwords(
         memory_kib=settings.argon2_memory_kib,
@@ -106,8 +120,9 @@ def create_app(
     )
     tokens = SessionTokens(keyring, JWTAccessTokens(jwt_auth), timedelta(seconds=settings.session_seconds))
     counts = None if shared is None else shared.counts
+    log_ins = Limit("login", settings.failure_limits, counts)
     accounts = AccountService(units, reads, passwords, tokens, Limit("password", settings.failure_limits, counts))
-    sessions = SessionService(units, reads, passwords, tokens, Limit("login", settings.failure_limits, counts))
+    sessions = SessionService(units, reads, passwords, tokens, log_ins)
     posts = PostService(units, reads)
     bus.subscribe(PostEvent, wakeups.on_change)
     bus.subscribe(SessionsChanged, wakeups.on_change)
@@ -123,8 +138,15 @@ def create_app(
     sender = WebhookSender(WebhookQueue(database), caller, SenderPolicy())
     bus.subscribe(DeliveriesQueued, sender.on_queued)
     durable_listeners = [DurableListener("webhooks", webhooks.queue, webhooks.owners_among), *durable_listeners]
-    work: list[BackgroundWork] = [pruner, sender, *_create_relays(durable_listeners, database, bus)]
-    connections: list[Connections] = [caller, database]
+    durable_listeners = [tracing.listener(listener) for listener in durable_listeners]
+    cache = BoundedStore(settings.cache_max_bytes)
+    inspection = OutboxInspection(database, [listener.name for listener in durable_listeners])
+    metrics = Metrics(
+        measures(cache=cache, database=database, log_ins=log_ins, passwords=passwords, wakeups=wakeups, shared=shared),
+        BacklogMetrics(database, inspection, WebhookQueue(database)).read,
+    )
+    work: list[BackgroundWork] = [metrics, pruner, sender, *_create_relays(durable_listeners, database, bus)]
+    connections: list[Connections] = [caller, database, tracing]
     if not database.is_sqlite:
         work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
     if shared is not None:
@@ -142,6 +164,7 @@ def create_app(
             FeedController,
             WebhookController,
             HealthController,
+            read_metrics,
             openapi_document,
             swagger_start,
             swagger_assets,
@@ -153,6 +176,7 @@ def create_app(
             "is_degraded": Provide(lambda: shared is not None and shared.is_degraded, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
             "feed": Provide(lambda: feed, sync_to_thread=False),
+            "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
             "principals": Provide(lambda: principals, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
@@ -160,32 +184,27 @@ def create_app(
         },
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
         middleware=[HeadMiddleware, *_allowed_hosts(settings), jwt_auth.middleware],
-        before_send=[add_response_headers],
-        logging_config=LoggingConfig(
-            loggers={
-                "alembic": {"level": "WARNING"},
-                "asyncmy": {"level": "ERROR"},
-                # A connection that broke can't be reset either; whoever was using it has reported it.
-                "sqlalchemy.pool": {"level": "CRITICAL"},
-            }
-        ),
+        before_send=[add_response_headers, sign_answer],
+        logging_config=None,
         cors_config=_cors(settings),
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
         response_cache_config=create_response_cache_config(settings.cache_seconds),
-        stores={"response_cache": BoundedStore(settings.cache_max_bytes)},
+        stores={"response_cache": cache},
         plugins=[
             PydanticPlugin(),
             create_problem_plugin(),
             CompleteMethods(),
             Launch(database, settings.trusted_proxies),
-            EventCommands(database, [listener.name for listener in durable_listeners]),
+            EventCommands(database, inspection),
         ],
         openapi_config=create_openapi_config(__version__),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
         lifespan=[lambda _: serving(database, passwords, wakeups, work, connections)],
     )
+
+    app.asgi_handler = RequestWatch(tracing.requests(app.asgi_handler), metrics, settings.access_log_seconds)
 
     async def emit(event: PostEvent) -> None:
         app.emit(event.type, event)
@@ -229,7 +248,15 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_allowed_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "Idempotency-Key",
+            "Traceparent",
+            "X-Request-ID",
+        ],
         expose_headers=[
             "ETag",
             "Link",
@@ -239,5 +266,6 @@ def _cors(settings: Settings) -> CORSConfig | None:
             "RateLimit",
             "RateLimit-Policy",
             "Idempotency-Replayed",
+            "X-Request-ID",
         ],
     )

@@ -22,14 +22,15 @@ class BoundedStore(Store):
     """Keeps the most recently used values, as many as fit into `max_bytes`, each until it expires.
 
     The bound counts keys, values and an estimate of what an entry costs besides. A value that would take more than an
-    eighth of it is not kept: it would push out too many others.
+    eighth of it is not kept: it would push out too many others. `size` is what is kept at the moment; `hits` and
+    `misses` count the look-ups by `get`, `evictions` what was pushed out.
     """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
         self._max_bytes = max_bytes
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self.size = 0
+        self.size = self.hits = self.misses = self.evictions = 0
 
     async def set(self, key: str, value: str | bytes, expires_in: int | timedelta | None = None) -> None:
         """Keep the value for `expires_in` seconds, or until it is pushed out."""
@@ -42,12 +43,15 @@ class BoundedStore(Store):
         self.size += size
         while self.size > self._max_bytes:
             self._drop(next(iter(self._entries)))
+            self.evictions += 1
 
     async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
         """Return the value, if it is still kept; `renew_for` gives one that expires that long again."""
         entry = self._live(key)
         if entry is None:
+            self.misses += 1
             return None
+        self.hits += 1
         if renew_for is not None and entry.expires_at is not None:
             self._entries[key] = entry._replace(expires_at=self._deadline(renew_for))
         self._entries.move_to_end(key)

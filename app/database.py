@@ -52,7 +52,7 @@ class Database:
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
             self.snapshots = create_async_engine(url, **options | {"pool_size": _SNAPSHOTS_AT_ONCE})
-            for engine in self.engines:
+            for engine in self.engines.values():
                 event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
             event.listen(self.writer.sync_engine, "begin", _begin_immediate)
             event.listen(self.snapshots.sync_engine, "begin", _begin)
@@ -62,7 +62,7 @@ class Database:
             self.snapshots = create_async_engine(
                 url, isolation_level="REPEATABLE READ", **options | {"pool_size": _SNAPSHOTS_AT_ONCE}
             )
-            for engine in self.engines:
+            for engine in self.engines.values():
                 event.listen(engine.sync_engine, "checkin", _note_time)
                 event.listen(engine.sync_engine, "checkout", partial(_ping_unless_recent, engine.dialect))
 
@@ -114,13 +114,13 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        for engine in self.engines:
+        for engine in self.engines.values():
             await engine.dispose()
 
     @property
-    def engines(self) -> tuple[AsyncEngine, ...]:
-        """Every engine, for those who watch statements."""
-        return self.reader, self.writer, self.snapshots, self.holder
+    def engines(self) -> dict[str, AsyncEngine]:
+        """Every engine, by what its connections are for."""
+        return {"read": self.reader, "write": self.writer, "snapshot": self.snapshots, "lock": self.holder}
 
 
 def _note_time(_: object, record: ConnectionPoolEntry) -> None:

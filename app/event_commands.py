@@ -19,9 +19,9 @@ _Answer = TypeVar("_Answer")
 class EventCommands(CLIPlugin):
     """Adds `litestar events status`, `dead` and `replay`; they work beside a running service."""
 
-    def __init__(self, database: Database, listeners: list[str]) -> None:
+    def __init__(self, database: Database, inspection: OutboxInspection) -> None:
         self._database = database
-        self._inspection = OutboxInspection(database, listeners)
+        self._inspection = inspection
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add the commands."""
@@ -33,10 +33,10 @@ class EventCommands(CLIPlugin):
         @events.command(help="How far each durable listener is.")
         def status() -> None:
             rows = [
-                (one.listener, one.behind, _time(one.since), one.failing, one.dead)
+                (one.listener, one.behind, one.events, _time(one.since), one.failing, one.dead)
                 for one in self._answer(inspection.status)
             ]
-            _print_table(("LISTENER", "USERS BEHIND", "SINCE", "USERS FAILING", "DEAD LETTERS"), rows)
+            _print_table(("LISTENER", "USERS BEHIND", "EVENTS", "SINCE", "USERS FAILING", "DEAD LETTERS"), rows)
 
         @events.command(help="The events that a listener failed on too often.")
         def dead() -> None:

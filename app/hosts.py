@@ -8,7 +8,9 @@ from app.errors import InvalidRequest
 
 
 class AllowedHostsMiddleware:
-    """Refuses requests that name another host (RFC 9110, section 7.4), whatever the port; health checks may name any.
+    """Refuses requests that name another host (RFC 9110, section 7.4), whatever the port.
+
+    Who watches the service may name any: health checks and Prometheus ask by address.
 
     Litestar's own compares the port too, and does not answer with a problem document.
     """
@@ -21,7 +23,7 @@ class AllowedHostsMiddleware:
         """Serve one request."""
         name = next((value for header, value in scope["headers"] if header == b"host"), b"").decode("latin-1").lower()
         host = name.rsplit(":", 1)[0] if name.rpartition(":")[2].isdigit() else name
-        is_health_check = scope["path"].startswith("/health/")
-        if not is_health_check and not any(fnmatchcase(host, pattern) for pattern in self._patterns):
+        is_watching = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
+        if not is_watching and not any(fnmatchcase(host, pattern) for pattern in self._patterns):
             raise InvalidRequest("The service does not answer to this host's name.")
         await self._app(scope, receive, send)

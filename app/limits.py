@@ -35,7 +35,7 @@ class Limit:
     """How often each key may do one thing, such as `"5/minute;20/hour"`: windows of growing length, all of which hold.
 
     All processes count together where they have `SharedCounts`, and while those can be reached; otherwise each counts
-    for itself.
+    for itself. `failures` counts the failed attempts in this process.
     """
 
     def __init__(self, name: str, windows: str, shared: SharedCounts | None = None) -> None:
@@ -43,6 +43,7 @@ class Limit:
         self._windows = parse_many(windows)
         self._shared = shared
         self._own = FixedWindowRateLimiter(MemoryStorage())
+        self.failures = 0
         # A lock lives as long as somebody holds it or waits for it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -62,6 +63,7 @@ class Limit:
             try:
                 yield
             except (InvalidCredentials, WrongPassword):
+                self.failures += 1
                 for window in self._windows:
                     await self._ask(lambda limiter: limiter.hit, window, key)
                 raise

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import Integer, and_, cast, delete, func, or_, select, update
 from sqlmodel import col
 from sqlmodel import select as select_entity
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -20,12 +20,13 @@ _USERS_AT_A_TIME = 500
 class ListenerStatus(NamedTuple):
     """How a durable listener is doing.
 
-    `behind` counts the users of whom it lacks events, `since` is when the oldest of those was left, `failing` counts
-    those whose next event failed at least once, and `dead` the events that were given up.
+    `behind` counts the users of whom it lacks events, and `events` those; `since` is when the oldest of them happened.
+    `failing` counts the users whose next event failed at least once, and `dead` the events that were given up.
     """
 
     listener: str
     behind: int
+    events: int
     since: datetime | None
     failing: int
     dead: int
@@ -44,21 +45,24 @@ class OutboxInspection:
         for listener in self.listeners:
             progress = and_(col(ListenerProgress.user_id) == col(User.id), col(ListenerProgress.listener) == listener)
             reached = func.coalesce(col(ListenerProgress.version), 0)
+            is_next = and_(col(StoredEvent.user_id) == col(User.id), col(StoredEvent.version) == reached + 1)
             behind = (
                 select(
                     func.count().label("behind"),
-                    func.min(col(User.undelivered_since)).label("since"),
+                    cast(func.coalesce(func.sum(col(User.timeline_version) - reached), 0), Integer).label("events"),
+                    func.min(func.coalesce(col(StoredEvent.occurred_at), col(User.undelivered_since))).label("since"),
                     func.count(col(ListenerProgress.retry_at)).label("failing"),
                 )
                 .select_from(User)
                 .outerjoin(ListenerProgress, progress)
+                .outerjoin(StoredEvent, is_next)
                 .where(col(User.undelivered_since).is_not(None), reached < col(User.timeline_version))
             )
             dead = select(func.count()).where(col(DeadLetter.listener) == listener)
             async with self._database.reading() as connection:
                 row = (await connection.execute(behind)).one()
                 given_up = (await connection.execute(dead)).scalar_one()
-            found.append(ListenerStatus(listener, row.behind, row.since, row.failing, given_up))
+            found.append(ListenerStatus(listener, row.behind, row.events, row.since, row.failing, given_up))
         return found
 
     async def dead_letters(self) -> list[tuple[DeadLetter, str]]:

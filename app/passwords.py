@@ -16,7 +16,10 @@ _RETRY_AFTER_SECONDS = 2
 
 
 class Argon2Passwords:
-    """The port `Passwords`: Argon2id in a few threads of its own, with a queue of limited length."""
+    """The port `Passwords`: Argon2id in a few threads of its own, with a queue of limited length.
+
+    `pending` counts the passwords that are being hashed or wait for it.
+    """
 
     def __init__(self, *, memory_kib: int, iterations: int, parallelism: int, threads: int, queue_limit: int) -> None:
         self._context = CryptContext(
@@ -28,7 +31,7 @@ class Argon2Passwords:
         )
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="argon2")
         self._limit = threads + queue_limit
-        self._pending = 0
+        self.pending = 0
         self._hash_of_none = self._context.hash("a password that nobody has")
 
     async def hash(self, password: str) -> str:
@@ -51,12 +54,12 @@ class Argon2Passwords:
         self._executor.shutdown(cancel_futures=True)
 
     async def _run(self, work: Callable[[], ResultT]) -> ResultT:
-        if self._pending >= self._limit:
+        if self.pending >= self._limit:
             raise Overloaded(
                 "Too many sign-ups and log-ins are waiting.", headers={"Retry-After": str(_RETRY_AFTER_SECONDS)}
             )
-        self._pending += 1
+        self.pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
-            self._pending -= 1
+            self.pending -= 1

@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     cors_allowed_origins: Words = ()
 
+    access_log_seconds: float = Field(default=1.0, ge=0)
+
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     cache_seconds: int = Field(default=300, ge=1, le=300)
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import click
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import schema
 from app.database import Database
+from app.metrics import DIRECTORY_VARIABLE
 from app.passwords import Argon2Passwords
 from app.settings import ConfigurationError
 from app.stopping import called_on_stop_signals
@@ -51,12 +53,24 @@ class Launch(CLIPlugin):
         context = click.get_current_context()
         _check(self._database, context.params)
         if not any(context.params[name] for name in ("reload", "reload_dir", "reload_include", "reload_exclude")):
-            _serve(context.obj, context.params)
+            with _adding_up(context.params["wc"]):
+                _serve(context.obj, context.params)
             context.exit()
         yield
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add no command."""
+
+
+@contextmanager
+def _adding_up(workers: int) -> Iterator[None]:
+    """Let several workers add up their metrics: whichever is asked answers for all."""
+    if workers == 1 or DIRECTORY_VARIABLE in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="postline-metrics-") as directory:
+        os.environ[DIRECTORY_VARIABLE] = directory
+        yield
 
 
 def _serve(env: Any, options: Mapping[str, Any]) -> None:
@@ -74,6 +88,8 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
         workers=options["wc"],
         timeout_graceful_shutdown=_GRACE_SECONDS,
         access_log=False,
+        # It is set up already.
+        log_config=None,
         **{name: options[name] for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile")},
     )
 

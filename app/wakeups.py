@@ -36,6 +36,11 @@ class Wakeups:
         """Whose timelines are followed at the moment."""
         return list(self._followers)
 
+    @property
+    def followers(self) -> int:
+        """How many follow one at the moment."""
+        return sum(map(len, self._followers.values()))
+
     def wake(self, user_id: UUID) -> None:
         """Wake the followers of one timeline."""
         for event in self._followers.get(user_id, ()):

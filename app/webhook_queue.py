@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel import select as select_entity
@@ -53,6 +53,18 @@ class WebhookQueue:
             except LeaseLost:
                 continue
         return claimed
+
+    async def length(self) -> int:
+        """Return how many deliveries are pending."""
+        # Those of a webhook that nothing is due for are all told: its row says so, and theirs need not be looked at.
+        statement = (
+            select(func.count())
+            .select_from(Webhook)
+            .join(WebhookDelivery, col(WebhookDelivery.webhook_id) == col(Webhook.id))
+            .where(col(Webhook.due_at).is_not(None), col(WebhookDelivery.status) == DeliveryStatus.PENDING)
+        )
+        async with self._database.reading() as connection:
+            return (await connection.execute(statement)).scalar_one()
 
     async def pending(self, webhook: Webhook) -> Sequence[WebhookDelivery]:
         """Return the next deliveries, in order."""

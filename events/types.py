@@ -9,10 +9,11 @@ import msgspec
 EventType = Literal["post.created", "post.updated", "post.deleted"]
 
 
-class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """A committed change to one post, at its position in the owner's timeline.
 
     `version` is the version that the change gave the timeline: 1 for the user's first, without gaps, in commit order.
+    `traceparent` is the place of the request that made it in a trace (W3C Trace Context), if that was followed.
     """
 
     type: ClassVar[EventType]
@@ -21,6 +22,7 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     version: int
     post_id: UUID
     occurred_at: datetime
+    traceparent: str | None = None
 
 
 class PostCreated(PostEvent, frozen=True, kw_only=True, tag="post.created"):

@@ -1,12 +1,17 @@
 """The whole service in this process, on both kinds of database."""
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
+from typing import Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 from litestar import Litestar
+from structlog.stdlib import ProcessorFormatter
 
 from app.application import create_app
 from app.settings import Settings
@@ -37,6 +42,31 @@ def fired(app: Litestar) -> Fired:
 
     app.state.bus.subscribe(PostEvent, hear)
     return heard
+
+
+class Log(StringIO):
+    """What is logged; `take` also forgets it."""
+
+    def take(self) -> str:
+        written = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return written
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.take().splitlines()]
+
+
+@pytest.fixture
+def log(app: Litestar) -> Log:
+    """What the application logs, from now on."""
+    (handler,) = (
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, ProcessorFormatter)
+    )
+    handler.setStream(log := Log())
+    return log
 
 
 @asynccontextmanager

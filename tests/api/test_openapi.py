@@ -37,8 +37,9 @@ CONTRACT = {
     ("get", "/webhooks/{id}/deliveries"): {200, 401, 404, 503},
     ("get", "/health/live"): {200},
     ("get", "/health/ready"): {200, 503},
+    ("get", "/metrics"): {200},
 }
-PUBLIC = {"/auth/signup", "/auth/login", "/auth/refresh", "/health/live", "/health/ready"}
+PUBLIC = {"/auth/signup", "/auth/login", "/auth/refresh", "/health/live", "/health/ready", "/metrics"}
 
 
 @pytest.fixture

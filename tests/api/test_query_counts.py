@@ -22,7 +22,7 @@ def counted(app: Litestar) -> Iterator[list[str]]:
         if _is_counting.get():
             statements.append(statement.split(maxsplit=1)[0])
 
-    engines = [engine.sync_engine for engine in app.state.database.engines]
+    engines = [engine.sync_engine for engine in app.state.database.engines.values()]
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     token = _is_counting.set(True)

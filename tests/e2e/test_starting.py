@@ -1,5 +1,6 @@
 """Starting the service: from nothing, again, and where it can't."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
 )
 def test_an_unknown_setting_value_is_one_line(tmp_path: Path, name: str, value: str) -> None:
     assert_refuses(tmp_path, name, **{name: value})
+
+
+def test_in_production_every_line_of_the_log_is_json(tmp_path: Path) -> None:
+    settings = {"ENVIRONMENT": "production", "JWT_SECRET": "0123456789abcdefghijklmnopqrstuvwxyz"}
+    with serving(tmp_path, settings=settings) as server:
+        Client.sign_up(server.url, "ada@example.com")
+        httpx.get(f"{server.url}/nope?secret")
+        said = server.output().splitlines()
+
+    logged = [json.loads(line) for line in said if not line.startswith("Postline: ")]
+    assert len(logged) == len(said) - 1
+    assert {"uvicorn.error", "app.request_watch"} <= {line["logger"] for line in logged}
+    assert [line["route"] for line in logged if line["event"] == "request"][-2:] == ["/auth/signup", "unknown"]
 
 
 def test_production_without_a_secret_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""What waits in the database, as Prometheus reads it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database import Database
+from app.outbox_inspection import ListenerStatus, OutboxInspection
+from app.webhook_queue import WebhookQueue
+from models.columns import now
+
+_ANSWER_SECONDS = 2
+
+
+class BacklogMetrics:
+    """Asks the database how much waits there, which is the same whichever process asks."""
+
+    def __init__(self, database: Database, inspection: OutboxInspection, queue: WebhookQueue) -> None:
+        self._database = database
+        self._inspection = inspection
+        self._queue = queue
+
+    async def read(self) -> list[Metric]:
+        """Return what the database tells within two seconds; of one that does not answer, that it does not."""
+        is_up = False
+        found: list[Metric] = []
+        with suppress(SQLAlchemyError, OSError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                async with self._database.reading() as connection:
+                    await connection.execute(select(1))
+                is_up = True
+                found += _of_listeners(await self._inspection.status())
+                found.append(_of_deliveries(await self._queue.length()))
+        return [GaugeMetricFamily("postline_database_up", "1 where the database answers.", is_up), *found]
+
+
+def _of_deliveries(count: int) -> Metric:
+    return GaugeMetricFamily(
+        "postline_webhook_deliveries_pending", "Deliveries that webhooks are still to be told.", count
+    )
+
+
+def _of_listeners(listeners: Sequence[ListenerStatus]) -> list[Metric]:
+    return [
+        _by_listener(
+            listeners,
+            "postline_outbox_undelivered_events",
+            "Stored events that a durable listener lacks.",
+            lambda one: one.events,
+        ),
+        _by_listener(
+            listeners,
+            "postline_outbox_oldest_undelivered_seconds",
+            "How long ago the oldest of those happened.",
+            lambda one: 0 if one.since is None else (now() - one.since).total_seconds(),
+        ),
+        _by_listener(
+            listeners,
+            "postline_outbox_dead_letters",
+            "Stored events that a durable listener failed on too often.",
+            lambda one: one.dead,
+        ),
+    ]
+
+
+def _by_listener(
+    listeners: Sequence[ListenerStatus], name: str, documentation: str, value: Callable[[ListenerStatus], float]
+) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=["listener"])
+    for one in listeners:
+        family.add_metric([one.listener], value(one))
+    return family

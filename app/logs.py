@@ -1,0 +1,73 @@
+"""The log: one form for every line, whoever writes it."""
+
+import logging.config
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from app.request_context import current_request
+
+_LEVELS = {
+    "alembic": "WARNING",
+    "asyncmy": "ERROR",
+    # A connection that broke can't be reset either; whoever was using it has reported it.
+    "sqlalchemy.pool": "CRITICAL",
+}
+
+
+def configure_logging(*, as_json: bool) -> None:
+    """Send what is logged to the standard error stream: as JSON, one object a line, or for people to read.
+
+    Each line carries what is known of the request that it was written for.
+    """
+    # Without local variables: passwords and posts are among them.
+    renderers: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "processors": [
+                        structlog.stdlib.add_log_level,
+                        structlog.stdlib.add_logger_name,
+                        structlog.stdlib.ExtraAdder(["status", "duration"]),
+                        structlog.processors.TimeStamper(fmt="iso"),
+                        _add_request,
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *renderers,
+                    ],
+                }
+            },
+            "filters": {"pathless": {"()": lambda: _is_pathless}},
+            "handlers": {"line": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "loggers": {
+                **{name: {"level": level} for name, level in _LEVELS.items()},
+                # Uvicorn's lines take the way of all others, but for those of its own about requests: they show paths.
+                "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+                "uvicorn.access": {"level": "INFO", "handlers": [], "propagate": False},
+                "uvicorn.error": {"level": "INFO", "filters": ["pathless"]},
+            },
+            "root": {"level": "INFO", "handlers": ["line"]},
+        }
+    )
+
+
+def _is_pathless(record: logging.LogRecord) -> bool:
+    # Of WebSockets, which nothing here takes, uvicorn tells among the errors, with path and query.
+    return '"WebSocket %s"' not in str(record.msg)
+
+
+def _add_request(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    request = current_request.get()
+    if request is not None:
+        line.update(request.described())
+    return line

@@ -1,0 +1,178 @@
+"""What the service counts and measures, as Prometheus reads it."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from events.waiting import happens
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_SAMPLE_SECONDS = 2
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# Nobody asks when a series began, and each counter would be answered twice.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Measure(NamedTuple):
+    """A number that is kept elsewhere, and read when metrics are asked for.
+
+    One whose name ends with `_total` only ever grows. Of several processes, it is the sum, unless `is_highest`.
+    """
+
+    name: str
+    documentation: str
+    read: Callable[[], float]
+    labels: dict[str, str] = {}  # noqa: RUF012 - never changed
+    is_highest: bool = False
+
+
+class Metrics:
+    """The numbers of this process, or of all that serve with it.
+
+    Where `PROMETHEUS_MULTIPROC_DIR` names a folder, which must be empty when the service starts, each process keeps its
+    numbers in files there, and whichever is asked answers for all. What the others measure is then up to two seconds
+    old; requests are counted at once. `read_others` is asked for what no process knows by itself.
+    """
+
+    def __init__(self, measures: Iterable[Measure], read_others: Callable[[], Awaitable[Iterable[Metric]]]) -> None:
+        directory = os.environ.get(DIRECTORY_VARIABLE)
+        self._directory = None if directory is None else Path(directory)
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "postline_http_request_duration_seconds",
+            "Requests that have been answered, and how long that took.",
+            ["method", "route", "status"],
+            registry=self._registry,
+            buckets=_BUCKETS,
+        )
+        self._by_request: dict[tuple[str, str, int], Histogram] = {}
+        self._read_others = read_others
+        self._samples = _samples(measures, self._registry)
+        self._stopping = asyncio.Event()
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request; each of the first three must be one of few."""
+        key = (method, route, status)
+        durations = self._by_request.get(key)
+        if durations is None:
+            durations = self._by_request[key] = self._requests.labels(*key)
+        durations.observe(seconds)
+
+    async def exposition(self) -> bytes:
+        """Return all numbers in Prometheus' text format."""
+        others = await self._read_others()
+        self._sample()
+        if self._directory is None:
+            counted, processes = self._registry.collect(), [os.getpid()]
+        else:
+            processes = _living(self._directory)
+            counted = MultiProcessCollector(None, str(self._directory)).collect()  # type: ignore[no-untyped-call]
+        return generate_latest(_Collected([*counted, *_of_processes(processes), *others]))
+
+    async def run(self) -> None:
+        """Let other processes know this one's numbers, until told to stop."""
+        while not await happens(self._stopping, within=_SAMPLE_SECONDS):
+            self._sample()
+        self._sample()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()
+
+    def _sample(self) -> None:
+        for sample in self._samples:
+            sample()
+
+
+class _Collected(Collector):
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _samples(measures: Iterable[Measure], registry: CollectorRegistry) -> list[Callable[[], None]]:
+    known: dict[str, Counter | Gauge] = {}
+    samples: list[Callable[[], None]] = []
+    for measure in measures:
+        metric = known.get(measure.name) or _metric_of(measure, registry)
+        known[measure.name] = metric
+        child = metric.labels(**measure.labels) if measure.labels else metric
+        samples.append(_set(child, measure.read) if isinstance(child, Gauge) else _follow(child, measure.read))
+    return samples
+
+
+def _metric_of(measure: Measure, registry: CollectorRegistry) -> Counter | Gauge:
+    if measure.name.endswith("_total"):
+        return Counter(measure.name, measure.documentation, measure.labels, registry=registry)
+    return Gauge(
+        measure.name,
+        measure.documentation,
+        measure.labels,
+        registry=registry,
+        multiprocess_mode="livemax" if measure.is_highest else "livesum",
+    )
+
+
+def _set(gauge: Gauge, read: Callable[[], float]) -> Callable[[], None]:
+    return lambda: gauge.set(read())
+
+
+def _follow(counter: Counter, read: Callable[[], float]) -> Callable[[], None]:
+    known = 0.0
+
+    def sample() -> None:
+        nonlocal known
+        current = read()
+        counter.inc(current - known)
+        known = current
+
+    return sample
+
+
+def _living(directory: Path) -> list[int]:
+    """Return the processes that serve, and forget what those who ended have measured; what they counted remains."""
+    found = {int(path.stem.rpartition("_")[2]) for path in directory.glob("gauge_live*.db")}
+    living = {process for process in found if _lives(process)}
+    for process in found - living:
+        mark_process_dead(process, str(directory))  # type: ignore[no-untyped-call]
+    return sorted(living)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def _of_processes(processes: Iterable[int]) -> Iterable[Metric]:
+    """Return what the operating system says of each."""
+    families: dict[str, Metric] = {}
+    for process in processes:
+        for metric in ProcessCollector(pid=lambda pid=process: pid, registry=None).collect():  # type: ignore[misc]
+            family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+            for sample in metric.samples:
+                family.add_sample(sample.name, {"pid": str(process)}, sample.value)
+    return families.values()

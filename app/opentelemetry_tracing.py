@@ -1,0 +1,153 @@
+"""The adapter of `app.tracing.Tracing` for OpenTelemetry.
+
+Litestar's own plugin would put the path and the query into each span; here a span says what a line of the log may.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+from opentelemetry import propagate
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from app.ports import UnitOfWork, Units
+from app.request_context import current_request
+from events.relay import DurableListener
+from events.types import Event, PostEvent
+
+_TRACE_CONTEXT = TraceContextTextMapPropagator()
+
+
+class OpenTelemetryTracing:
+    """Traces that are exported as OpenTelemetry's environment variables say.
+
+    `OTEL_TRACES_EXPORTER` is `otlp`, over HTTP, or `console`.
+    """
+
+    def __init__(self) -> None:
+        named = "OTEL_SERVICE_NAME" in os.environ
+        self._provider = TracerProvider(resource=Resource.create({} if named else {"service.name": "postline"}))
+        to_console = os.environ.get("OTEL_TRACES_EXPORTER") == "console"
+        self._provider.add_span_processor(
+            BatchSpanProcessor(ConsoleSpanExporter() if to_console else OTLPSpanExporter())
+        )
+        self._tracer = self._provider.get_tracer("postline")
+
+    def requests(self, app: ASGIApp) -> ASGIApp:
+        """See `Tracing.requests`."""
+
+        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+            request = current_request.get()
+            if scope["type"] != ScopeType.HTTP or request is None:
+                await app(scope, receive, send)
+                return
+            carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            with self._span(request.method, kind=SpanKind.SERVER, context=propagate.extract(carrier)) as span:
+                own = span.get_span_context()
+                request.trace = f"{own.trace_id:032x}", f"{own.span_id:016x}"
+                try:
+                    await app(scope, receive, send)
+                finally:
+                    span.update_name(f"{request.method} {request.route}")
+                    span.set_attributes(
+                        {
+                            "http.request.method": request.method,
+                            "http.route": request.route,
+                            "http.response.status_code": request.status,
+                        }
+                    )
+                    if request.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                        span.set_status(StatusCode.ERROR)
+
+        return traced
+
+    def units(self, units: Units) -> Units:
+        """See `Tracing.units`."""
+        return _TracedUnits(units, self)
+
+    def listener(self, listener: DurableListener) -> DurableListener:
+        """See `Tracing.listener`."""
+
+        async def take(events: Sequence[PostEvent]) -> None:
+            # Several requests may be behind them, and all are over: linked to, and the parent of none.
+            links = [Link(origin) for event in events if (origin := _origin(event)) is not None]
+            with self._span(f"deliver {listener.name}", kind=SpanKind.CONSUMER, links=links) as span:
+                span.set_attribute("messaging.batch.message_count", len(events))
+                await listener.take(events)
+
+        return replace(listener, take=take)
+
+    async def close(self) -> None:
+        """See `Tracing.close`."""
+        await asyncio.to_thread(self._provider.shutdown)
+
+    @contextmanager
+    def commit(self) -> Iterator[None]:
+        """Follow one commit."""
+        with self._span("commit"):
+            yield
+
+    @contextmanager
+    def _span(self, name: str, **options: Any) -> Iterator[Span]:
+        # What an exception says may be secret; which it is, is not.
+        options |= {"record_exception": False, "set_status_on_exception": False}
+        with self._tracer.start_as_current_span(name, **options) as span:
+            try:
+                yield span
+            except Exception as error:
+                span.set_status(StatusCode.ERROR, type(error).__name__)
+                raise
+
+
+class _TracedUnits:
+    def __init__(self, units: Units, tracing: OpenTelemetryTracing) -> None:
+        self._units = units
+        self._tracing = tracing
+        self.confirm = units.confirm
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[UnitOfWork]:
+        async with self._units() as unit:
+            yield _TracedUnit(unit, self._tracing)
+
+
+class _TracedUnit:
+    def __init__(self, unit: UnitOfWork, tracing: OpenTelemetryTracing) -> None:
+        self._unit = unit
+        self._tracing = tracing
+        self.users = unit.users
+        self.posts = unit.posts
+        self.sessions = unit.sessions
+        self.idempotency_keys = unit.idempotency_keys
+        self.webhooks = unit.webhooks
+
+    def record(self, event: Event) -> None:
+        if isinstance(event, PostEvent):
+            carrier: dict[str, str] = {}
+            _TRACE_CONTEXT.inject(carrier)
+            event = msgspec.structs.replace(event, traceparent=carrier.get("traceparent"))
+        self._unit.record(event)
+
+    async def commit(self) -> None:
+        with self._tracing.commit():
+            await self._unit.commit()
+
+
+def _origin(event: PostEvent) -> SpanContext | None:
+    """Return the request that made the change, as far as it was followed."""
+    if event.traceparent is None:
+        return None
+    carried = _TRACE_CONTEXT.extract({"traceparent": event.traceparent})
+    return get_current_span(carried).get_span_context()

@@ -1,0 +1,85 @@
+"""The request that is being served: its id, its place in a trace, and what of it may be told."""
+
+import re
+from contextvars import ContextVar
+from random import getrandbits
+
+from litestar.types import HTTPScope
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# Version, trace, parent and flags (W3C Trace Context, section 3.2); later versions may say more.
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+UNKNOWN_ROUTE = "unknown"
+UNKNOWN_METHOD = "_OTHER"
+
+
+class RequestContext:
+    """One request, for those who count it or write of it.
+
+    `id` is the `X-Request-ID` that the client sent, if it has at most 64 letters, digits and `.`, `_` or `-`, or else a
+    new one. `status` is what was answered, and 500 until then. A path never shows, only the route's template: the two
+    differ by ids.
+    """
+
+    __slots__ = ("_scope", "_trace", "id", "status")
+
+    def __init__(self, scope: HTTPScope) -> None:
+        self._scope = scope
+        self._trace: tuple[str, str] | None = None
+        self.status = 500
+        sent = _header(scope, b"x-request-id")
+        self.id = sent.decode() if sent and _SANE_ID.fullmatch(sent) else _random_hex(16)
+
+    @property
+    def method(self) -> str:
+        """The method, if it is one that is served anywhere."""
+        method = self._scope["method"]
+        return method if method in _METHODS else UNKNOWN_METHOD
+
+    @property
+    def route(self) -> str:
+        """The route's template, such as `/posts/{postID}`; of an address that nothing is at, `unknown`."""
+        return self._scope.get("path_template", UNKNOWN_ROUTE)
+
+    @property
+    def trace(self) -> tuple[str, str]:
+        """The trace's id and this request's own within it, as W3C Trace Context has them."""
+        if self._trace is None:
+            match = _TRACEPARENT.fullmatch(_header(self._scope, b"traceparent"))
+            self._trace = match[1].decode() if match else _random_hex(16), _random_hex(8)
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: tuple[str, str]) -> None:
+        self._trace = trace
+
+    def described(self) -> dict[str, str]:
+        """Return what each line that is logged meanwhile tells of the request."""
+        trace_id, span_id = self.trace
+        told = {
+            "request_id": self.id,
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "method": self.method,
+            "route": self.route,
+        }
+        user = self._scope.get("user")
+        return told if user is None else told | {"user_id": str(user.user_id)}
+
+
+current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
+"""The request that the running code serves, if it serves one."""
+
+
+def _random_hex(size: int) -> str:
+    # Ids need to differ, not to be hard to guess.
+    return getrandbits(8 * size).to_bytes(size).hex()
+
+
+def _header(scope: HTTPScope, name: bytes) -> bytes:
+    for header, value in scope["headers"]:
+        if header == name:
+            return value
+    return b""

@@ -1,0 +1,42 @@
+"""`/metrics`: for Prometheus."""
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+
+from app.metrics import Metrics
+
+# Litestar adds the charset.
+_TEXT_FORMAT = "text/plain; version=0.0.4"
+
+_EXAMPLE = """# HELP postline_http_request_duration_seconds Requests that have been answered, and how long that took.
+# TYPE postline_http_request_duration_seconds histogram
+postline_http_request_duration_seconds_count{method="GET",route="/posts",status="200"} 17.0
+"""
+
+
+@get(
+    "/metrics",
+    operation_id="readMetrics",
+    summary="What does the process measure?",
+    description=(
+        "Answers in Prometheus' text format, for all workers of one start. What only the database knows is left out, "
+        "and `postline_database_up` 0, while that does not answer."
+    ),
+    tags=["Health"],
+    opt={"exclude_from_auth": True},
+    media_type=_TEXT_FORMAT,
+    responses={
+        200: ResponseSpec(
+            str,
+            description="Metrics in Prometheus' text format.",
+            media_type=_TEXT_FORMAT,
+            generate_examples=False,
+            examples=[Example(value=_EXAMPLE)],
+        )
+    },
+)
+async def read_metrics(metrics: NamedDependency[Metrics]) -> bytes:
+    """Answer `GET /metrics`."""
+    return await metrics.exposition()
