@@ -47,8 +47,9 @@ async def test_head_answers_as_get_but_for_the_body(ada: Person, fired: Fired, p
     await ada.add("hello")
     fired.take()
 
-    head = await ada.request("HEAD", path)
-    got = await ada.get(path)
+    same_id = {"x-request-id": "one-id-for-both"}
+    head = await ada.request("HEAD", path, headers=same_id)
+    got = await ada.get(path, headers=same_id)
 
     assert (head.status_code, head.content) == (200, b"")
     assert got.content != b""
