@@ -204,14 +204,14 @@ def _put_together(
         lifespan=[lambda _: serving(database, passwords, wakeups, work, connections)],
     )
 
+    if app.cors_config is not None:
+        app.asgi_handler = PreflightProblems(app.asgi_handler)
     app.asgi_handler = RequestWatch(tracing.requests(app.asgi_handler), metrics, settings.access_log_seconds)
 
     async def emit(event: PostEvent) -> None:
         app.emit(event.type, event)
 
     bus.subscribe(PostEvent, emit)
-    if app.cors_config is not None:
-        app.asgi_handler = PreflightProblems(app.asgi_handler)
     return app
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, fun
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from app.database import Database
 from app.errors import Unauthenticated
 from app.ports import Page
 from models import Post, PostItem, User
@@ -21,6 +22,7 @@ _POSTS_AT_A_TIME = 1024
 # What a post costs besides its text.
 _OVERHEAD = 500
 
+# The fields of `PostItem`, in their order.
 COLUMNS: tuple[Any, ...] = (
     col(Post.id).label("postID"),
     col(Post.text),
@@ -30,7 +32,7 @@ COLUMNS: tuple[Any, ...] = (
 )
 
 
-async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
+async def page(database: Database, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
     """See `app.ports.Reads.page`."""
     values = {
         "owner_id": owner_id,
@@ -41,9 +43,9 @@ async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, b
         "overhead": _OVERHEAD,
     }
     posts, bounds = _page(has_limit=limit is not None, has_before=before is not None)
-    while not (rows := (await connection.execute(posts, values)).all()):
+    while not (rows := await database.rows(posts, values)):
         # There are none, or too many: this tells which. If posts came in between, they are asked for again.
-        found = (await connection.execute(bounds, values)).one_or_none()
+        found = next(iter(await database.rows(bounds, values)), None)
         if found is None:
             raise Unauthenticated
         if found.size > _HELD_WHOLE:
@@ -54,7 +56,7 @@ async def page(connection: AsyncConnection, owner_id: UUID, limit: int | None, b
     shown = rows[:limit]
     return Page(
         version=rows[0].timeline_version,
-        posts=[_item(row) for row in shown],
+        posts=[PostItem(*row[-len(COLUMNS) :]) for row in shown],
         next_cursor=shown[-1].position if has_more else None,
     )
 
@@ -161,12 +163,8 @@ def _groups(ahead: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[list[Row[*tuple[
 
 async def _items(connection: AsyncConnection, are_wanted: ColumnElement[bool], order: Any) -> list[PostItem]:
     rows = (await connection.execute(select(*COLUMNS).where(are_wanted).order_by(order))).all()
-    return [_item(row) for row in rows]
+    return [PostItem(*row) for row in rows]
 
 
 def _is_below(before: int | None) -> ColumnElement[bool]:
     return and_(True, *([] if before is None else [col(Post.position) < before]))
-
-
-def _item(row: Row[*tuple[Any, ...]]) -> PostItem:
-    return PostItem(row.postID, row.text, row.created_at, row.updated_at, row.version)

@@ -41,8 +41,7 @@ class DatabaseReads:
 
     async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
         """See `Reads.page`."""
-        async with self._database.reading() as connection:
-            return await post_lists.page(connection, owner_id, limit, before)
+        return await post_lists.page(self._database, owner_id, limit, before)
 
     async def page_in_parts(self, owner_id: UUID, limit: int | None, before: int | None) -> AsyncIterator[Page]:
         """See `Reads.page_in_parts`."""
@@ -55,8 +54,7 @@ class DatabaseReads:
     async def post(self, owner_id: UUID, post_id: UUID) -> PostRead:
         """See `Reads.post`."""
         statement = select(*post_lists.COLUMNS).where(col(Post.id) == post_id, col(Post.user_id) == owner_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = next(iter(await self._database.rows(statement)), None)
         if row is None:
             raise NotFound(f"There is no post {post_id}.")
         return _post_read(row)
@@ -76,8 +74,7 @@ class DatabaseReads:
             .order_by(col(StoredEvent.version))
             .limit(limit)
         )
-        async with self._database.reading() as connection:
-            return [decode(payload) for payload in (await connection.execute(statement)).scalars()]
+        return [decode(payload) for (payload,) in await self._database.rows(statement)]
 
     async def sessions(self, user_id: UUID, at: datetime) -> list[SessionRead]:
         """See `Reads.sessions`."""
@@ -92,8 +89,7 @@ class DatabaseReads:
             .where(col(Session.user_id) == user_id, col(Session.expires_at) > at)
             .order_by(col(Session.id).desc())
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [SessionRead.model_validate(row) for row in rows]
 
     async def webhook_owners(self, user_ids: Collection[UUID]) -> Collection[UUID]:
@@ -101,15 +97,13 @@ class DatabaseReads:
         statement = select(col(Webhook.user_id)).where(
             col(Webhook.user_id).in_(user_ids), col(Webhook.disabled_at).is_(None)
         )
-        async with self._database.reading() as connection:
-            return set((await connection.execute(statement)).scalars())
+        return {user_id for (user_id,) in await self._database.rows(statement)}
 
     async def webhooks(self, owner_id: UUID) -> list[WebhookRead]:
         """See `Reads.webhooks`."""
         columns = [col(getattr(Webhook, name)) for name in WebhookRead.model_fields]
         statement = select(*columns).where(col(Webhook.user_id) == owner_id).order_by(col(Webhook.id).desc())
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [WebhookRead.model_validate(row) for row in rows]
 
     async def webhook_deliveries(self, owner_id: UUID, webhook_id: UUID, limit: int) -> list[WebhookDeliveryRead]:
@@ -124,8 +118,7 @@ class DatabaseReads:
             .order_by(col(WebhookDelivery.version).desc())
             .limit(limit)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         if not rows:
             raise NotFound(f"There is no webhook {webhook_id}.")
         return [WebhookDeliveryRead.model_validate(row) for row in rows if row.version is not None]
@@ -136,8 +129,7 @@ class DatabaseReads:
         statement = select(
             col(User.id).label("user_id"), col(User.email), col(User.created_at), post_count.label("post_count")
         ).where(col(User.id) == user_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = next(iter(await self._database.rows(statement)), None)
         if row is None:
             raise Unauthenticated
         return UserRead.model_validate(row)
@@ -155,8 +147,7 @@ class DatabaseReads:
 
     async def _password(self, is_the_users: ColumnElement[bool]) -> StoredPassword | None:
         statement = select(col(User.id), col(User.password_hash), col(User.password_version)).where(is_the_users)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = next(iter(await self._database.rows(statement)), None)
         return None if row is None else StoredPassword(*row)
 
     async def timeline_state(self, user_id: UUID) -> TimelineState | None:
@@ -167,8 +158,7 @@ class DatabaseReads:
             .outerjoin(Session, col(Session.user_id) == col(User.id))
             .where(col(User.id) == user_id)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         if not rows:
             return None
         return TimelineState(
@@ -184,9 +174,7 @@ class DatabaseReads:
                 .outerjoin(Session, col(Session.user_id) == col(User.id))
                 .where(col(User.id).in_(user_ids[start : start + _USERS_AT_A_TIME]))
             )
-            async with self._database.reading() as connection:
-                rows = (await connection.execute(statement)).all()
-            for user_id, version, session_id in rows:
+            for user_id, version, session_id in await self._database.rows(statement):
                 _, sessions = found.get(user_id, (version, frozenset[UUID]()))
                 found[user_id] = (version, sessions | {session_id})
         return found
@@ -197,8 +185,7 @@ class DatabaseReads:
 
     async def _read_live_versions(self, asked: Sequence[tuple[UUID, UUID]]) -> list[int | None]:
         values = {"session_ids": {session_id for _, session_id in asked}, "now": now()}
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_LIVE_VERSIONS, values)).all()
+        rows = await self._database.rows(_LIVE_VERSIONS, values)
         versions: dict[tuple[UUID, UUID], int] = {(row.user_id, row.id): row.timeline_version for row in rows}
         return [versions.get(of) for of in asked]
 

@@ -26,8 +26,11 @@ def check(deployment: Deployment, seconds: float, *, catch_up: float = CATCH_UP_
     people = [Someone(deployment.url, f"person{n}", SEED + n) for n in range(PEOPLE)]
     for someone in people:
         someone.start()
-    deadline, faults = time.monotonic() + seconds, list(deployment.faults)
-    while time.monotonic() < deadline:
+    began, faults = time.monotonic(), list(deployment.faults)
+    # Longer where the machine is too slow for anybody to have done much.
+    while (lasted := time.monotonic() - began) < seconds or (
+        lasted < 6 * seconds and not all(map(_has_written, people))
+    ):
         time.sleep(chooser.uniform(0.5, 2))
         # Each once, and then any of them.
         fault = faults.pop(0) if faults else chooser.choice(list(deployment.faults))
@@ -42,8 +45,12 @@ def check(deployment: Deployment, seconds: float, *, catch_up: float = CATCH_UP_
         time.sleep(0.2)
     for someone in people:
         someone.history.delivered = deployment.notes()[someone.user_id]
-    assert all(len(someone.history.writes) > 5 for someone in people)
+    assert all(map(_has_written, people))
     return {someone.client.email: violations(someone.history) for someone in people}
+
+
+def _has_written(someone: Someone) -> bool:
+    return len(someone.history.writes) > 5
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -62,7 +69,7 @@ def test_the_checker_notices_a_service_that_forgets_to_invalidate(size: str, sec
     with deployed(size, tmp_path, app="create_app_without_invalidation") as deployment:
         found = [each for each_ones in check(deployment, seconds, catch_up=1).values() for each in each_ones]
 
-    assert any("acknowledged before" in violation for violation in found), found
+    assert any(violation.startswith("the list at") for violation in found), found
 
 
 def test_the_checker_notices_a_service_that_stores_events_too_late(tmp_path: Path) -> None:

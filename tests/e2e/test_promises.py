@@ -103,7 +103,7 @@ def test_a_body_that_is_too_large_is_refused_however_it_is_sent(server: Server) 
 UNUSUAL_REQUESTS = [
     b"GET /keep+quiet HTTP/1.1\r\nno header, but to keep quiet",
     b"POST /posts HTTP/1.1\r\nContent-Length: keep quiet",
-    b"GET / HTTP/1.1\r\nX-Request-ID: keep quiet\r\nTraceparent: keep quiet\r\nAuthorization: keep quiet",
+    b"GET /posts HTTP/1.1\r\nX-Request-ID: keep quiet\r\nTraceparent: keep quiet\r\nAuthorization: keep quiet",
     b"GET /keep%20quiet?keep%20quiet HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
     b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ]
