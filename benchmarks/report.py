@@ -42,6 +42,11 @@ def write(comparisons: Sequence[Comparison], options: argparse.Namespace, second
         date=datetime.now(UTC).date(),
         minutes=seconds / 60,
         rows="\n".join(_row(comparison) for comparison in comparisons),
+        remarks="\n".join(
+            f"- {each.work}, against {each.against}, falls short: {each.remark or 'see the profile below.'}"
+            for each in comparisons
+            if not each.is_met
+        ),
         cores=len(CORES),
         rounds=options.rounds,
         seconds=options.seconds,
