@@ -1,8 +1,10 @@
-"""Litestar's own listeners, as an extension would bring them."""
+"""Litestar's own listeners, as an extension would bring them, and what the guide to extending says of listeners."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import pytest
 from litestar import Litestar
 from litestar.events import listener
 
@@ -11,6 +13,7 @@ from app.settings import Settings
 from events.types import PostEvent
 from tests.api.conftest import serve
 from tests.api.people import Person
+from tests.guide import GUIDE, blocks
 
 
 async def test_an_extension_hears_of_every_change_without_a_change_in_our_code(settings: Settings) -> None:
@@ -53,3 +56,26 @@ async def test_a_post_can_be_added_while_nobody_listens(app: Litestar, ada: Pers
     assert not app.event_emitter.listeners
 
     await ada.add("hello")
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="needs the checkout, of which images leave the guides out")
+@pytest.mark.parametrize("name", ["my_service.py", "my_index.py"])
+async def test_the_guides_listeners_hear_of_a_change(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for setting in Settings.model_fields:
+        monkeypatch.delenv(setting.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    (code,) = (block.code for block in blocks("Hear of changes") if block.path == name)
+    module: dict[str, Any] = {}
+    exec(code, module)  # noqa: S102 - it is ours
+
+    async with serve(module["app"]) as client:
+        await (await Person.sign_up(client, "ada@example.com")).add("hello")
+        heard = ""
+        async with asyncio.timeout(5):
+            while not heard:
+                await asyncio.sleep(0.01)
+                heard = capsys.readouterr().out
+
+    assert "version 1" in heard
