@@ -81,6 +81,8 @@ class SessionService:
         Raises:
             Unauthenticated: The token is none, or of a session that has ended, which it has now if the token is dead.
         """
+        if not self._tokens.is_genuine(refresh_token):
+            raise Unauthenticated
         claim = self._tokens.parse(refresh_token)
         at = now()
         async with self._units() as unit:
@@ -91,8 +93,6 @@ class SessionService:
                 tokens = self._tokens.renew(session, at)
                 await unit.commit()
                 return tokens
-            if not self._tokens.is_genuine(refresh_token):
-                raise Unauthenticated
             is_concurrent = (
                 claim.generation == session.generation - 1
                 and at - session.last_used_at <= _CONCURRENT_REFRESH

@@ -197,6 +197,17 @@ async def test_a_token_of_no_known_key_opens_nothing(client: AsyncClient, ada: P
     assert await get_posts(client, f"Bearer {body.decode()}.{signature.decode()}") == 401
 
 
+async def test_no_token_outlives_the_secret_that_signed_it(settings: Settings) -> None:
+    async with serve(create_app(settings)) as client:
+        tokens = (await Person.sign_up(client, "ada@example.com")).tokens
+
+    replaced = settings.model_copy(update={"jwt_secret": SecretStr("another secret that is long enough to be taken")})
+    async with serve(create_app(replaced)) as client:
+        ada = Person(client, "ada@example.com", tokens)
+        assert_problem(await ada.get("/me"), 401)
+        assert_problem(await client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401)
+
+
 async def test_a_secret_can_be_replaced_without_logging_anyone_out(settings: Settings) -> None:
     async with serve(create_app(settings)) as client:
         ada = await Person.sign_up(client, "ada@example.com")
