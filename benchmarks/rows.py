@@ -213,8 +213,8 @@ def two_workers(bench: Bench) -> list[Comparison]:
             rates["two"],
             rates["one"],
             "answers/s",
-            remark=f"while two workers answered, the machine's {len(CORES)} cores were {median(shares):.0%} busy, which "
-            "includes the load itself and Redis.",
+            remark=f"while two workers answered, the machine's {len(CORES)} cores were {median(shares):.0%} busy, "
+            "the load itself and Redis included.",
         )
     ]
 
