@@ -25,6 +25,7 @@ from app.outgoing import Caller, Destinations
 from app.passwords import Argon2Passwords
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
+from app.readiness import Readiness
 from app.reads import DatabaseReads
 from app.redis_timelines import RedisTimelines
 from app.requests import JSONRequest
@@ -87,7 +88,11 @@ def create_app(
             raise SystemExit(f"postline: {error}") from None
 
     keyring = resolve_keyring(settings)
-    database = Database(settings.database, pool_size=settings.database_pool_size)
+    database = Database(
+        settings.database,
+        pool_size=settings.database_pool_size,
+        answer_seconds=settings.database_timeout_seconds,
+    )
     reads = DatabaseReads(database)
     bus = EventBus()
     wakeups = Wakeups()
@@ -131,6 +136,7 @@ def create_app(
         work += [shared.trust, shared.wakeups]
         connections.append(shared.link)
     principals = PrincipalFinder(jwt_auth, timelines)
+    readiness = Readiness(database)
 
     app = Litestar(
         route_handlers=[
@@ -149,10 +155,10 @@ def create_app(
         dependencies={
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
             "is_degraded": Provide(lambda: shared is not None and shared.is_degraded, sync_to_thread=False),
-            "database": Provide(lambda: database, sync_to_thread=False),
             "feed": Provide(lambda: feed, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
             "principals": Provide(lambda: principals, sync_to_thread=False),
+            "readiness": Provide(lambda: readiness, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
             "webhooks": Provide(lambda: webhooks, sync_to_thread=False),
         },
