@@ -48,9 +48,8 @@ class Database:
             "pool_reset_on_return": None,
         }
         if not self.is_sqlite:
-            options |= {"pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
-            if answer_seconds is not None:
-                options["connect_args"] |= _punctual(answer_seconds)
+            options["pool_recycle"] = 1800
+            options["connect_args"] = {"connect_timeout": 5} if answer_seconds is None else _punctual(answer_seconds)
         self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
