@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import schema
 from app.database import Database
+from app.http_protocol import BoundedProtocol
 from app.passwords import Argon2Passwords
 from app.settings import ConfigurationError
 from app.stopping import called_on_stop_signals
@@ -72,6 +73,7 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
         factory=env.is_app_factory,
         app_dir=str(env.cwd),
         workers=options["wc"],
+        http=BoundedProtocol,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         access_log=False,
         **{name: options[name] for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile")},
