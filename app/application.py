@@ -13,6 +13,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
 from app import __version__
+from app.backup_commands import BackupCommands
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
@@ -182,6 +183,7 @@ def create_app(
             PydanticPlugin(),
             create_problem_plugin(),
             Launch(database, settings.trusted_proxies),
+            BackupCommands(database),
             EventCommands(database, [listener.name for listener in durable_listeners]),
         ],
         openapi_config=create_openapi_config(__version__),

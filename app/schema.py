@@ -31,6 +31,11 @@ async def is_current(database: Database) -> bool:
     return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
 
 
+def has_migration(revision: str) -> bool:
+    """Return whether this version of the service knows a migration."""
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 async def try_to_write(database: Database) -> None:
     """Write what is there already.
 

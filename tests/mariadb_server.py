@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.e2e.server import free_port
-from tests.services import missing
+from tests.services import program
 
 _START_SECONDS = 30
 
@@ -24,16 +23,17 @@ _START_SECONDS = 30
 class MariaDBServer:
     """Keeps its data in a folder, and goes on with it when it is started again."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, command: str, folder: Path) -> None:
         self.port = free_port()
         self._folder = folder
         self._command = [
-            program,
+            command,
             "--no-defaults",
             f"--datadir={folder / 'data'}",
             f"--socket={folder / 'socket'}",
             f"--user={getpass.getuser()}",
             "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
             f"--port={self.port}",
             # Nothing here has to survive the machine, and it has to be quick.
             "--innodb-flush-log-at-trx-commit=2",
@@ -41,11 +41,11 @@ class MariaDBServer:
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def url(self, port: int | None = None, user: str = "postline") -> URL:
+    def url(self, port: int | None = None) -> URL:
         """Return the address of the database `postline`, at the server's own port or at that of a proxy."""
         return URL.create(
             "mysql+asyncmy",
-            user,
+            "service",
             host="127.0.0.1",
             port=port or self.port,
             database="postline",
@@ -96,7 +96,7 @@ class MariaDBServer:
 
     def _administrator(self, isolation_level: str) -> AsyncEngine:
         socket = {"unix_socket": str(self._folder / "socket")}
-        url = URL.create("mysql+asyncmy", getpass.getuser(), host="localhost", query=socket)
+        url = URL.create("mysql+asyncmy", "root", host="localhost", query=socket)
         return create_async_engine(url, isolation_level=isolation_level)
 
     def pause(self) -> None:
@@ -116,23 +116,27 @@ class MariaDBServer:
 
 @contextmanager
 def mariadb_server(folder: Path) -> Iterator[MariaDBServer]:
-    """Yield a started server with an empty database `postline`, and a user of that name who is no administrator."""
-    program, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
-    if program is None or install is None:
-        missing("mariadbd and mariadb-install-db on the PATH", "there is none")
+    """Yield a started server with an empty database `postline`, and a user `service` who is no administrator."""
+    server = MariaDBServer(program("mariadbd"), folder)
     subprocess.run(
-        [install, "--no-defaults", f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}", "--skip-test-db"],
+        [
+            program("mariadb-install-db"),
+            "--no-defaults",
+            f"--datadir={folder / 'data'}",
+            f"--user={getpass.getuser()}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ],
         check=True,
         capture_output=True,
         timeout=_START_SECONDS,
     )
-    server = MariaDBServer(program, folder)
     try:
         server.start()
         server.execute(
             "CREATE DATABASE postline CHARACTER SET utf8mb4",
-            "CREATE USER postline@'%'",
-            "GRANT ALL ON postline.* TO postline@'%'",
+            "CREATE USER service@'127.0.0.1'",
+            "GRANT ALL ON postline.* TO service@'127.0.0.1'",
         )
         yield server
     finally:
