@@ -43,9 +43,11 @@ USER 1000:1000
 # What is tested is what is shipped, plus the tests.
 FROM runtime AS test
 USER 0:0
-# Some tests start a Redis of their own, to kill it, and some look at the pages with Chromium, which brings no fonts.
+# Some tests start a Redis or a MariaDB of their own, to kill it, and some look at the pages with Chromium, which brings
+# no fonts.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends redis-server chromium fonts-dejavu-core \
+        mariadb-server-core mariadb-client \
     && rm -rf /var/lib/apt/lists/*
 # pytest, coverage and hypothesis keep their records in the folder they run in.
 RUN chown postline:postline .

@@ -13,6 +13,7 @@ from litestar.plugins.pydantic import PydanticPlugin
 
 from app import __version__
 from app.backlog_metrics import BacklogMetrics
+from app.backup_commands import BackupCommands
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.database import Database
@@ -31,6 +32,7 @@ from app.passwords import Argon2Passwords
 from app.preflights import PreflightProblems
 from app.problems import create_problem_plugin
 from app.pruning import Pruner
+from app.readiness import Readiness
 from app.reads import DatabaseReads
 from app.redis_timelines import RedisTimelines
 from app.request_watch import RequestWatch, sign_answer
@@ -103,7 +105,11 @@ def _put_together(
     configure_logging(as_json=settings.environment is Environment.PRODUCTION)
     tracing = create_tracing()
     keyring = resolve_keyring(settings)
-    database = Database(settings.database, pool_size=settings.database_pool_size)
+    database = Database(
+        settings.database,
+        pool_size=settings.database_pool_size,
+        answer_seconds=settings.database_timeout_seconds,
+    )
     reads = DatabaseReads(database)
     bus = EventBus()
     wakeups = Wakeups()
@@ -155,6 +161,7 @@ def _put_together(
         work += [shared.trust, shared.wakeups]
         connections.append(shared.link)
     principals = PrincipalFinder(jwt_auth, timelines)
+    readiness = Readiness(database)
 
     app = Litestar(
         route_handlers=[
@@ -174,11 +181,11 @@ def _put_together(
         dependencies={
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
             "is_degraded": Provide(lambda: shared is not None and shared.is_degraded, sync_to_thread=False),
-            "database": Provide(lambda: database, sync_to_thread=False),
             "feed": Provide(lambda: feed, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "posts": Provide(lambda: posts, sync_to_thread=False),
             "principals": Provide(lambda: principals, sync_to_thread=False),
+            "readiness": Provide(lambda: readiness, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
             "webhooks": Provide(lambda: webhooks, sync_to_thread=False),
         },
@@ -196,6 +203,7 @@ def _put_together(
             create_problem_plugin(),
             CompleteMethods(),
             Launch(database, settings.trusted_proxies),
+            BackupCommands(database),
             EventCommands(database, inspection),
         ],
         openapi_config=create_openapi_config(__version__),

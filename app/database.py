@@ -12,13 +12,14 @@ from typing import Any, TypeVarTuple
 from asyncmy.constants import FIELD_TYPE
 from asyncmy.converters import conversions
 from sqlalchemy import URL, Connection, Dialect, Row, Select, event, func, select, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app import sqlite_driver
+from app.deadlines import PunctualConnection
 
 Columns = TypeVarTuple("Columns")
 
@@ -27,6 +28,7 @@ _CONVERSIONS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 _SNAPSHOTS_AT_ONCE = 8
 _HELD_AT_ONCE = 8
 _TRUSTED_SECONDS = 1
+_PATIENCE_SECONDS = 10
 
 
 class Database:
@@ -35,9 +37,12 @@ class Database:
     A read is a single statement on a connection in autocommit, which is one round trip and one snapshot. A writing
     transaction is opened by `writing`; on SQLite, which has one writer at a time, the writers queue here. What takes as
     long as a client likes is read by `snapshot`, so that slow clients can keep connections from each other only.
+
+    A connection on which a statement is not answered within `answer_seconds` counts as lost. A free connection is
+    waited for as long, a lock a little less. Without them, a statement may take as long as it likes, as migrations do.
     """
 
-    def __init__(self, url: URL, *, pool_size: int) -> None:
+    def __init__(self, url: URL, *, pool_size: int, answer_seconds: float | None = None) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {
@@ -45,23 +50,28 @@ class Database:
             "hide_parameters": True,
             "pool_size": pool_size,
             "max_overflow": 0,
-            "pool_timeout": 10,
+            "pool_timeout": answer_seconds or _PATIENCE_SECONDS,
             # The connection used last is used next: large answers pass through few connections' buffers.
             "pool_use_lifo": True,
             # Whoever leaves a transaction ends it, so that there is nothing to roll back once more.
             "pool_reset_on_return": None,
         }
         if self.is_sqlite:
-            options |= {"connect_args": {"async_creator_fn": sqlite_driver.connect}}
+            options["connect_args"] = {"async_creator_fn": sqlite_driver.connect}
         else:
-            options |= {"pool_recycle": 1800, "connect_args": {"connect_timeout": 5, "conv": _CONVERSIONS}}
+            timely = {"connect_timeout": 5} if answer_seconds is None else _punctual(answer_seconds)
+            options |= {"pool_recycle": 1800, "connect_args": timely | {"conv": _CONVERSIONS}}
         self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
             self.snapshots = create_async_engine(url, **options | {"pool_size": _SNAPSHOTS_AT_ONCE})
             for engine in self.engines.values():
-                event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
+                event.listen(
+                    engine.sync_engine,
+                    "connect",
+                    partial(_prepare_sqlite_connection, answer_seconds or _PATIENCE_SECONDS),
+                )
             event.listen(self.writer.sync_engine, "begin", _begin_immediate)
             event.listen(self.snapshots.sync_engine, "begin", _begin)
         else:
@@ -143,6 +153,16 @@ class Database:
         return {"read": self.reader, "write": self.writer, "snapshot": self.snapshots, "lock": self.holder}
 
 
+def _punctual(answer_seconds: float) -> dict[str, Any]:
+    # Whoever waits for a lock is told so by the server, and keeps the connection.
+    seconds = max(1, int(answer_seconds) - 1)
+    return {
+        "async_creator_fn": PunctualConnection.open,
+        "answer_seconds": answer_seconds,
+        "init_command": f"SET SESSION innodb_lock_wait_timeout = {seconds}, SESSION lock_wait_timeout = {seconds}",
+    }
+
+
 def _note_time(_: object, record: ConnectionPoolEntry) -> None:
     record.info["returned_at"] = monotonic()
 
@@ -155,14 +175,16 @@ def _ping_unless_recent(dialect: Dialect, dbapi_connection: Any, record: Connect
     try:
         dialect.do_ping(dbapi_connection)
     except (dialect.loaded_dbapi.Error, OSError) as error:
-        raise DisconnectionError from error
+        # The others were made before it, so none of them is asked: each is made anew when it is next used.
+        raise InvalidatePoolError from error
 
 
-def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
+def _prepare_sqlite_connection(lock_seconds: float, dbapi_connection: Any, _record: object) -> None:
     # The driver would begin a transaction of its own before a write, and never one for a read; `begin` below does.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    busy_timeout = f"busy_timeout={lock_seconds * 1000:.0f}"
+    for pragma in (busy_timeout, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

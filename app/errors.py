@@ -105,8 +105,18 @@ class Overloaded(DomainError):
     title = "Service is overloaded"
 
 
+class Deadlocked(DomainError):
+    """Another transaction and this one waited for each other, and the database has undone this one."""
+
+    status = 503
+    title = "Others were changing the same"
+
+    def __init__(self) -> None:
+        super().__init__("Others were changing the same; try again.", headers={"Retry-After": "1"})
+
+
 class NotReady(DomainError):
-    """The service runs but can't serve: its database does not answer, or is not migrated."""
+    """The service runs but can't serve: its database can't be used, or is not migrated."""
 
     status = 503
     title = "Not ready"

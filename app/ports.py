@@ -174,7 +174,10 @@ class Units(Protocol):
     """Opens units of work."""
 
     def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Begin a transaction; leaving the context without a commit rolls it back."""
+        """Begin a transaction; leaving the context without a commit rolls it back.
+
+        Leaving it raises `Deadlocked` when the database has undone the transaction in favour of another.
+        """
         ...
 
     async def confirm(self, user_id: UUID) -> None:

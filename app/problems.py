@@ -11,7 +11,7 @@ from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from msgspec import Struct
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import DomainError, InvalidRequest, Unauthenticated
@@ -57,7 +57,8 @@ def create_problem_plugin() -> ProblemDetailsPlugin:
                 HTTPException: _of_http_error,
                 OperationalError: _of_unavailable_database,
                 InterfaceError: _of_unavailable_database,
-                PoolTimeoutError: _of_unavailable_database,
+                InternalError: _of_unavailable_database,
+                PoolTimeoutError: _of_busy_database,
                 Exception: _of_unexpected_error,
             }
         )
@@ -104,11 +105,16 @@ def _of_http_error(error: HTTPException) -> ProblemDetailsException:
     return _problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=error.headers)
 
 
-def _of_unavailable_database(error: SQLAlchemyError) -> ProblemDetailsException:
+def _of_unavailable_database(error: DBAPIError) -> ProblemDetailsException:
     # The number of a MySQL error or the text of a SQLite one; what else MySQL says may quote what was being written.
-    reason = getattr(error, "orig", None) or error
-    logger.error("the database does not answer: %s %s", type(reason).__name__, *reason.args[:1] or ("",))
-    return _problem(503, "The database does not answer; try again.", headers={"Retry-After": "2"})
+    reason = error.orig or error
+    logger.error("the database can't be used: %s %s", type(reason).__name__, *reason.args[:1] or ("",))
+    return _problem(503, "The database can't be used at the moment; try again.", headers={"Retry-After": "2"})
+
+
+def _of_busy_database(_: PoolTimeoutError) -> ProblemDetailsException:
+    logger.error("no connection to the database came free in time")
+    return _problem(503, "The service is busy; try again.", headers={"Retry-After": "2"})
 
 
 def _of_unexpected_error(error: Exception) -> ProblemDetailsException:

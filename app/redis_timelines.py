@@ -25,9 +25,10 @@ class RedisTimelines:
 
     A user's key holds one of three things. A *state* is what the database said. A *ticket* is the right to store one:
     who found nothing leaves it before asking the database, and stores the state only if the ticket is still there. A
-    *change* stands there from before a commit until after it: meanwhile everyone asks the database. As each change
-    removes state and ticket alike, a state that was read before it can never be found after it, and an older version
-    never takes the place of a newer one. That Redis may be believed at all is for `Trust` to say.
+    *change* stands there from before a commit until after it, and for a minute where nobody can say whether there was
+    one: meanwhile everyone asks the database. As each change removes state and ticket alike, a state that was read
+    before it can never be found after it, and an older version never takes the place of a newer one. That Redis may be
+    believed at all is for `Trust` to say.
     """
 
     def __init__(
@@ -66,12 +67,15 @@ class RedisTimelines:
             return
         change = _CHANGE + uuid4().bytes
         await self._on_each_key(user_ids, lambda key: self._link.set(key, change, _CHANGE_LIFETIME))
+        # In both cases the epoch may be another one than before, in which somebody may have cached what was before it.
         try:
             yield
-        finally:
-            # The epoch may be another one than before the commit, in which somebody may have cached what was before it.
-            await self._on_each_key(user_ids, lambda key: self._link.remove(key, own=change, kind=_CHANGE))
-            await self._trust.settle()
+        except BaseException:
+            # A commit that was not answered may have happened, or happen yet.
+            await self._on_each_key(user_ids, lambda key: self._link.set(key, change, _CHANGE_LIFETIME))
+            raise
+        await self._on_each_key(user_ids, lambda key: self._link.remove(key, own=change, kind=_CHANGE))
+        await self._trust.settle()
 
     async def _on_each_key(self, user_ids: Collection[UUID], command: Callable[[str], Awaitable[None]]) -> None:
         """Give a command for each user's key; where Redis does not take it, see to it that nobody believes Redis."""

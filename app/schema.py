@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from app.database import Database
 
@@ -29,6 +29,21 @@ async def is_current(database: Database) -> bool:
     async with database.reading() as connection:
         current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
     return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def has_migration(revision: str) -> bool:
+    """Return whether this version of the service knows a migration."""
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+async def try_to_write(database: Database) -> None:
+    """Write what is there already.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database takes no changes: it is read-only, locked, or has no room left.
+    """
+    async with database.writer.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
 
 
 def _upgrade(connection: Connection) -> None:

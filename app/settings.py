@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     testing_database_url: str | None = None
     production_database_url: str | None = None
     database_pool_size: int = Field(default=10, ge=1, le=1000)
+    database_timeout_seconds: int = Field(default=5, ge=1, le=300)
 
     redis_url: str | None = None
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import schema
 from app.database import Database
+from app.http_protocol import BoundedProtocol
 from app.metrics import DIRECTORY_VARIABLE
 from app.passwords import Argon2Passwords
 from app.settings import ConfigurationError
@@ -86,6 +87,7 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
         factory=env.is_app_factory,
         app_dir=str(env.cwd),
         workers=options["wc"],
+        http=BoundedProtocol,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         access_log=False,
         # It is set up already.

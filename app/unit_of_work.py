@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from asyncmy.constants.ER import LOCK_DEADLOCK
+from sqlalchemy.exc import OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database import Database
+from app.errors import Deadlocked
 from app.repositories import (
     IdempotencyKeyRepository,
     PostRepository,
@@ -34,6 +37,7 @@ class SqlUnitOfWork:
         self._bus = bus
         self._timelines = timelines
         self._events: list[Event] = []
+        self.is_committed = False
 
     def record(self, event: Event) -> None:
         """See `UnitOfWork.record`."""
@@ -56,6 +60,7 @@ class SqlUnitOfWork:
         users = {event.user_id for event in self._events if not isinstance(event, DeliveriesQueued)}
         async with self._timelines.changing(users):
             await self._session.commit()
+            self.is_committed = True
         events, self._events = self._events, []
         for event in events:
             await self._bus.publish(event)
@@ -73,9 +78,20 @@ class SqlUnits:
     async def __call__(self) -> AsyncIterator[SqlUnitOfWork]:
         """See `Units.__call__`."""
         async with self._database.writing() as session:
-            yield SqlUnitOfWork(session, self._bus, self._timelines)
+            unit = SqlUnitOfWork(session, self._bus, self._timelines)
+            try:
+                yield unit
+            except OperationalError as error:
+                # What fails once the change is durable must not have it made again.
+                if _is_deadlock(error) and not unit.is_committed:
+                    raise Deadlocked from error
+                raise
 
     async def confirm(self, user_id: UUID) -> None:
         """See `Units.confirm`."""
         async with self._timelines.changing({user_id}):
             pass
+
+
+def _is_deadlock(error: OperationalError) -> bool:
+    return error.orig is not None and error.orig.args[0] == LOCK_DEADLOCK

@@ -1,6 +1,5 @@
 """A Redis server of the tests' own, that can be paused, killed and brought back."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -9,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.services import missing
+from tests.services import program
 
 
 class RedisServer:
     """Keeps what it is told to save in a folder, and begins with it when it is started again."""
 
-    def __init__(self, program: str, folder: Path, port: int) -> None:
+    def __init__(self, command: str, folder: Path, port: int) -> None:
         self.url = f"redis://127.0.0.1:{port}/0"
         self._port = port
-        self._command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        self._command = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -54,13 +53,10 @@ class RedisServer:
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[RedisServer]:
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("redis-server on the PATH", "there is none")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = RedisServer(str(program), folder, port)
+    server = RedisServer(program("redis-server"), folder, port)
     server.start()
     try:
         yield server

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,14 @@ def mariadb_variables(*names: str) -> dict[str, str]:
         return dict(zip(names, map(str, values), strict=True))
 
     return asyncio.run(read())
+
+
+def program(name: str) -> str:
+    """Return where a program is that a test starts."""
+    path = shutil.which(name)
+    if path is None:
+        missing(f"{name} on the PATH", "there is none")
+    return path
 
 
 def missing(service: str, reason: object) -> NoReturn:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from app.errors import WrongPassword
 from app.ports import FailureLimit, Passwords, Reads, UnitOfWork, Units
+from app.services.repeating import repeats_when_deadlocked
 from app.tokens import SessionTokens
 from events.types import SessionsChanged
 from models import PasswordChange, PostItem, SignUp, TokenPair, User, UserRead
@@ -22,6 +23,7 @@ class AccountService:
         self._tokens = tokens
         self._password_failures = password_failures
 
+    @repeats_when_deadlocked
     async def sign_up(self, form: SignUp, user_agent: str) -> TokenPair:
         """Make an account and open its first session.
 
@@ -42,6 +44,7 @@ class AccountService:
         """Return the user as they see themselves."""
         return await self._reads.user(user_id)
 
+    @repeats_when_deadlocked
     async def change_password(self, user_id: UUID, session_id: UUID, form: PasswordChange) -> None:
         """Replace the password, and end every session but the asking one.
 
@@ -66,6 +69,7 @@ class AccountService:
         async for post in self._reads.posts_oldest_first(user_id):
             yield post
 
+    @repeats_when_deadlocked
     async def erase(self, user_id: UUID, session_id: UUID, password: str) -> None:
         """Remove the user and all they own; when this returns, the address can sign up again.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from app.batching import Batching
 from app.errors import IdempotencyKeyReused, PreconditionFailed
 from app.ports import Page, Reads, UnitOfWork, Units
+from app.services.repeating import repeats_when_deadlocked
 from models import IdempotencyKey, Post, PostCreate, PostRead, PostUpdate
 
 # Longer texts are no quicker together, and 64 of them would be held at once.
@@ -29,6 +30,7 @@ class PostService:
         self._reads = reads
         self._add_together = Batching(self._add_all)
 
+    @repeats_when_deadlocked
     async def create(self, owner_id: UUID, draft: PostCreate, idempotency_key: str | None = None) -> AddedPost:
         """Add a post, once it is committed; or return the one that the owner's key was used for before.
 
@@ -94,6 +96,7 @@ class PostService:
         """
         return await self._reads.post(owner_id, post_id)
 
+    @repeats_when_deadlocked
     async def update(
         self, owner_id: UUID, post_id: UUID, edit: PostUpdate, *, if_version: frozenset[int] | None = None
     ) -> PostRead:
@@ -109,6 +112,7 @@ class PostService:
             await unit.commit()
         return post.as_read()
 
+    @repeats_when_deadlocked
     async def delete(self, owner_id: UUID, post_id: UUID, *, if_version: frozenset[int] | None = None) -> None:
         """Remove a post; when this returns, the removal is committed.
 

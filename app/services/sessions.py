@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app.errors import InvalidCredentials, NotFound, Unauthenticated
 from app.ports import FailureLimit, Passwords, Reads, Units
+from app.services.repeating import repeats_when_deadlocked
 from app.tokens import SessionTokens
 from events.types import SessionsChanged
 from models import LogIn, SessionRead, TokenPair
@@ -40,6 +41,7 @@ class SessionService:
         self._tokens = tokens
         self._log_in_failures = log_in_failures
 
+    @repeats_when_deadlocked
     async def log_in(self, form: LogIn, user_agent: str, known: KnownSession | None = None) -> TokenPair:
         """Open a session. An unknown address takes as long to refuse as a wrong password.
 
@@ -73,6 +75,7 @@ class SessionService:
             await unit.commit()
         return tokens
 
+    @repeats_when_deadlocked
     async def refresh(self, refresh_token: str, user_agent: str) -> TokenPair:
         """Exchange a refresh token for new tokens; the old one is dead, and using it again ends its session.
 
@@ -123,6 +126,7 @@ class SessionService:
         except NotFound:
             raise Unauthenticated from None
 
+    @repeats_when_deadlocked
     async def end(self, user_id: UUID, session_id: UUID) -> None:
         """End one of the user's sessions; its tokens are refused from the next request on.
 
@@ -135,6 +139,7 @@ class SessionService:
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
 
+    @repeats_when_deadlocked
     async def end_all(self, user_id: UUID) -> None:
         """End every session of the user, the asking one included."""
         async with self._units() as unit:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from app.errors import NotFound, TooManyWebhooks
 from app.ports import Destinations, Reads, Units
+from app.services.repeating import repeats_when_deadlocked
 from events.types import DeliveriesQueued, PostEvent
 from models import Webhook, WebhookCreate, WebhookCreated, WebhookDeliveryRead, WebhookRead
 
@@ -20,6 +21,7 @@ class WebhookService:
         self._reads = reads
         self._destinations = destinations
 
+    @repeats_when_deadlocked
     async def register(self, owner_id: UUID, form: WebhookCreate) -> WebhookCreated:
         """Add a webhook, which is told of every change from now on.
 
@@ -42,6 +44,7 @@ class WebhookService:
         """Return the owner's webhooks, newest first."""
         return await self._reads.webhooks(owner_id)
 
+    @repeats_when_deadlocked
     async def remove(self, owner_id: UUID, webhook_id: UUID) -> None:
         """Remove a webhook, and what it was still to be told.
 

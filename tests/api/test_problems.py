@@ -7,6 +7,9 @@ from httpx import AsyncClient
 from litestar import Litestar
 from sqlalchemy.exc import OperationalError
 
+from app.application import create_app
+from app.settings import Settings
+from tests.api.conftest import serve
 from tests.api.people import PASSWORD, Person, assert_problem
 
 
@@ -46,6 +49,56 @@ async def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(
     assert_problem(response, 503)
     assert int(response.headers["retry-after"]) > 0
     assert PASSWORD not in caplog.text
+
+
+async def test_a_service_whose_connections_are_all_in_use_says_that_it_is_busy(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_timeout_seconds": 1}))
+    async with serve(app) as client:
+        ada = await Person.sign_up(client, "ada@example.com")
+        async with app.state.database.reader.connect(), app.state.database.writer.connect():
+            response = await ada.request("POST", "/posts", json={"text": "hello"})
+
+        assert_problem(response, 503)
+        assert "busy" in response.json()["detail"]
+        assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_sqlite_file_that_is_full_is_503_for_what_does_not_fit(app: Litestar, ada: Person) -> None:
+    await ada.add("before")
+
+    await set_on_writer(app, "max_page_count = 1")
+    # More than there is room for on pages that are in use already.
+    assert_problem(await ada.request("POST", "/posts", json={"text": "x" * 10_000}), 503)
+    assert await ada.texts() == ["before"]
+
+    await set_on_writer(app, "max_page_count = 1000000")
+    await ada.add("after")
+    assert await ada.texts() == ["after", "before"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_sqlite_file_that_is_read_only_is_read_and_not_ready(
+    app: Litestar, client: AsyncClient, ada: Person
+) -> None:
+    await ada.add("before")
+
+    await set_on_writer(app, "query_only = ON")
+    assert_problem(await ada.request("POST", "/posts", json={"text": "hello"}), 503)
+    assert await ada.texts() == ["before"]
+    assert_problem(await client.get("/health/ready"), 503)
+    assert (await client.get("/health/live")).status_code == 200
+
+    await set_on_writer(app, "query_only = OFF")
+    await ada.add("after")
+    assert (await client.get("/health/ready")).status_code == 200
+
+
+async def set_on_writer(app: Litestar, pragma: str) -> None:
+    """Set something on the one connection that writes to SQLite."""
+    connection = await app.state.database.writer.raw_connection()
+    await connection.driver_connection.execute(f"PRAGMA {pragma}")
+    connection.close()
 
 
 async def test_an_unexpected_error_is_500_and_tells_the_client_nothing(

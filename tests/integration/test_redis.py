@@ -182,6 +182,22 @@ async def test_nobody_believes_redis_while_a_commit_is_under_way(nodes: list[Nod
     assert there.rows_read == 1
 
 
+async def test_nobody_believes_redis_after_a_commit_that_was_not_answered(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    await there.timelines.version(user_id, session_id)
+
+    with pytest.raises(TimeoutError):
+        async with here.timelines.changing({user_id}):
+            raise TimeoutError
+
+    for rows_read in (1, 2):
+        assert await there.timelines.version(user_id, session_id) == 0
+        assert there.rows_read == rows_read
+    await here.write(user_id)
+    assert await there.timelines.version(user_id, session_id) == 1
+
+
 @pytest.mark.parametrize("fault", ["pause", "kill"])
 async def test_a_redis_that_is_away_delays_little_and_hides_nothing(
     nodes: list[Node], server: RedisServer, fault: str

@@ -1,0 +1,50 @@
+"""`litestar backup` and `litestar restore`: copies of a SQLite database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from litestar.plugins import CLIPlugin
+
+from app.backup import BackupError, back_up, restore
+from app.database import Database
+from app.settings import ConfigurationError
+from app.startup import sole_user_of
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class BackupCommands(CLIPlugin):
+    """Adds `litestar backup`, which works beside a running service, and `litestar restore`, which refuses to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        """Add the commands."""
+
+        @cli.command("backup", help="Write a copy of the SQLite database to FILE; the service may go on meanwhile.")
+        @click.argument("file", type=_FILE)
+        @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+        def backup_command(file: Path, *, force: bool) -> None:
+            with self._sqlite_file() as path:
+                back_up(path, file, force=force)
+            click.echo(f"{path} is backed up to {file}")
+
+        @cli.command("restore", help="Put the copy in FILE in the SQLite database's place; stop the service first.")
+        @click.argument("file", type=_FILE)
+        @click.option("--force", is_flag=True, help="Replace the database that is there.")
+        def restore_command(file: Path, *, force: bool) -> None:
+            with self._sqlite_file() as path, sole_user_of(self._database):
+                restore(file, path, force=force)
+            click.echo(f"{path} is restored from {file}")
+
+    @contextmanager
+    def _sqlite_file(self) -> Iterator[Path]:
+        try:
+            if not self._database.is_sqlite:
+                raise BackupError("this is for SQLite; for MySQL and MariaDB see docs/operations/backup.md")
+            yield Path(self._database.url.database or "")
+        except (BackupError, ConfigurationError) as error:
+            raise SystemExit(f"postline: {error}") from None

@@ -1,0 +1,153 @@
+"""What a copy of a SQLite database may be, and what may be put in a database's place."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import make_url
+
+from app.backup import BackupError, back_up, restore
+from app.backup_commands import BackupCommands
+from app.database import Database
+
+
+@pytest.fixture
+def database(migrated_sqlite: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "data" / "postline.db"
+    path.parent.mkdir()
+    shutil.copy(migrated_sqlite, path)
+    return path
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def epoch_in(path: Path) -> int:
+    with changing(path) as connection:
+        epoch: int = connection.execute("SELECT epoch FROM shared_epoch").fetchone()[0]
+    return epoch
+
+
+def test_a_copy_has_what_was_committed_when_it_was_made(database: Path, tmp_path: Path) -> None:
+    with changing(database) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("UPDATE shared_epoch SET epoch = 41")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE shared_epoch SET epoch = 42")
+        back_up(database, tmp_path / "copies" / "copy.db")
+        writer.execute("COMMIT")
+
+    assert (epoch_in(tmp_path / "copies" / "copy.db"), epoch_in(database)) == (41, 42)
+
+
+def test_only_its_owner_may_read_a_copy(database: Path, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy.db")
+
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_replaced_unless_that_is_asked_for(database: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    back_up(database, copy)
+
+    with pytest.raises(BackupError, match="--force"):
+        back_up(database, copy)
+    with pytest.raises(BackupError, match="--force"):
+        restore(copy, database)
+    back_up(database, copy, force=True)
+    restore(copy, database, force=True)
+
+
+def test_a_copy_takes_the_place_of_a_database_and_of_its_log(database: Path, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy.db")
+    with changing(database) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("UPDATE shared_epoch SET epoch = 42")
+        # As a process leaves it that is killed.
+        killed = {path: path.read_bytes() for path in database.parent.iterdir()}
+    for path, content in killed.items():
+        path.write_bytes(content)
+    assert database.with_name("postline.db-wal") in killed
+
+    restore(tmp_path / "copy.db", database, force=True)
+
+    assert epoch_in(database) == 1
+    assert [path.name for path in database.parent.iterdir()] == ["postline.db"]
+
+
+def test_a_copy_is_restored_to_where_there_is_nothing(database: Path, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy.db")
+
+    restore(tmp_path / "copy.db", tmp_path / "elsewhere" / "postline.db")
+
+    assert epoch_in(tmp_path / "elsewhere" / "postline.db") == 1
+
+
+def missing(_: Path) -> None:
+    pass
+
+
+def no_database(path: Path) -> None:
+    path.write_text("no database" * 1000)
+
+
+def of_another_service(path: Path) -> None:
+    with changing(path) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+
+
+def of_a_later_version(path: Path) -> None:
+    with changing(path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num)")
+        connection.execute("INSERT INTO alembic_version VALUES ('later')")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (missing, "there is no file"),
+        (no_database, "no database of this service"),
+        (of_another_service, "no database of this service"),
+        (of_a_later_version, "of a version that this one does not know"),
+    ],
+)
+def test_what_is_no_copy_is_refused_and_nothing_is_changed(
+    database: Path, tmp_path: Path, make: Callable[[Path], None], reason: str
+) -> None:
+    make(tmp_path / "copy.db")
+    before = database.read_bytes()
+
+    with pytest.raises(BackupError, match=reason):
+        restore(tmp_path / "copy.db", database, force=True)
+
+    assert database.read_bytes() == before
+    assert [path.name for path in database.parent.iterdir()] == ["postline.db"]
+
+
+def test_a_damaged_copy_is_refused(database: Path, tmp_path: Path) -> None:
+    content = database.read_bytes()
+    (tmp_path / "copy.db").write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(BackupError):
+        restore(tmp_path / "copy.db", database, force=True)
+
+    assert database.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_another_database_has_tools_of_its_own(command: str) -> None:
+    cli = click.Group()
+    BackupCommands(Database(make_url("mysql+asyncmy://root@127.0.0.1/backend"), pool_size=1)).on_cli_init(cli)
+
+    result = CliRunner().invoke(cli, [command, "copy.db"])
+
+    assert result.exit_code == 1
+    assert "docs/operations/backup.md" in result.output
