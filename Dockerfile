@@ -13,8 +13,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/venv
-COPY requirements/app.txt requirements/
-RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/app.txt
+COPY requirements/image.txt requirements/
+RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/image.txt
 
 
 FROM build AS test-build

@@ -44,7 +44,8 @@ contract: $(SET_UP)-app ## Write down the OpenAPI document, so that a change of 
 pins: $(BIN)/uv ## Choose the newest versions that pyproject.toml allows, and pin them with hashes
 	$(BIN)/uv pip compile $(PIN_OPTIONS) requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml -o requirements/app.txt
-	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group test -c requirements/app.txt -o requirements/test.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --extra telemetry -c requirements/app.txt -o requirements/image.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group test -c requirements/image.txt -o requirements/test.txt
 	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group dev -c requirements/test.txt -o requirements/dev.txt
 
 PIN_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
