@@ -46,21 +46,15 @@ RUN chmod -R a+rX .
 USER 1000:1000
 
 
-# What is tested is what is shipped, plus the tests.
+# What is shipped, and what the tests use besides; the tests come with the checkout, which is mounted over the code.
 FROM runtime AS test
 USER 0:0
 # Some tests start a Redis of their own, to kill it, and some look at the pages with Chromium, which brings no fonts.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends redis-server chromium fonts-dejavu-core \
     && rm -rf /var/lib/apt/lists/*
-# pytest, coverage and hypothesis keep their records in the folder they run in.
-RUN chown postline:postline .
 USER 1000:1000
 COPY --from=test-build /opt/venv /opt/venv
-COPY pyproject.toml .env.example ./
-COPY docs docs/
-COPY tests tests/
-CMD ["pytest"]
 
 
 FROM runtime AS app
