@@ -1,3 +1,5 @@
+# Debian keeps only the newest of each package, so a version pinned here could soon not be had any more.
+# hadolint global ignore=DL3008
 FROM python:3.12-slim AS base
 # The file system may be read-only, so nothing is cached beside the code.
 ENV PYTHONDONTWRITEBYTECODE=1 \

@@ -27,12 +27,14 @@ fuzz: $(SET_UP)-test ## Send what the OpenAPI document allows and what it does n
 bench: $(SET_UP)-dev ## Measure against what else there is (ONLY=cached-list measures one row), and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-check: $(SET_UP)-dev ## Lint, check types and import rules
+check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker and Compose files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: $(SET_UP)-dev ## Format, and mend what can be mended
 	$(BIN)/ruff format .
