@@ -1,3 +1,5 @@
+# Debian keeps only the newest of each package, so a version pinned here could soon not be had any more.
+# hadolint global ignore=DL3008
 FROM python:3.12-slim AS base
 # The file system may be read-only, so nothing is cached beside the code.
 ENV PYTHONDONTWRITEBYTECODE=1 \
@@ -13,8 +15,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/venv
-COPY requirements/app.txt requirements/
-RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/app.txt
+COPY requirements/image.txt requirements/
+RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/image.txt
 
 
 FROM build AS test-build
@@ -23,6 +25,12 @@ RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/t
 
 
 FROM base AS runtime
+# The kernel keeps signals from a process 1 that has not said how it takes them. The service takes a second or two to say
+# so, and a stop in that time would be lost; tini is process 1 instead, and passes it on.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
+ENTRYPOINT ["tini", "--"]
 # The first id that a Linux machine gives out, so that folders mounted from one are usually writable.
 RUN groupadd --gid 1000 postline \
     && useradd --uid 1000 --gid postline --no-create-home --home-dir /data postline \
@@ -40,7 +48,7 @@ RUN chmod -R a+rX .
 USER 1000:1000
 
 
-# What is tested is what is shipped, plus the tests.
+# What is shipped, and what the tests use besides; the tests come with the checkout, which is mounted over the code.
 FROM runtime AS test
 USER 0:0
 # Some tests start a Redis or a MariaDB of their own, to kill it, and some look at the pages with Chromium, which brings
@@ -49,14 +57,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends redis-server chromium fonts-dejavu-core \
         mariadb-server-core mariadb-client \
     && rm -rf /var/lib/apt/lists/*
-# pytest, coverage and hypothesis keep their records in the folder they run in.
-RUN chown postline:postline .
 USER 1000:1000
 COPY --from=test-build /opt/venv /opt/venv
-COPY pyproject.toml .env.example ./
-COPY docs docs/
-COPY tests tests/
-CMD ["pytest"]
 
 
 FROM runtime AS app

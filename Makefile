@@ -27,12 +27,14 @@ fuzz: $(SET_UP)-test ## Send what the OpenAPI document allows and what it does n
 bench: $(SET_UP)-dev ## Measure against what else there is (ONLY=cached-list measures one row), and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-check: $(SET_UP)-dev ## Lint, check types and import rules
+check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker and Compose files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: $(SET_UP)-dev ## Format, and mend what can be mended
 	$(BIN)/ruff format .
@@ -44,7 +46,8 @@ contract: $(SET_UP)-app ## Write down the OpenAPI document, so that a change of 
 pins: $(BIN)/uv ## Choose the newest versions that pyproject.toml allows, and pin them with hashes
 	$(BIN)/uv pip compile $(PIN_OPTIONS) requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml -o requirements/app.txt
-	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group test -c requirements/app.txt -o requirements/test.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --extra telemetry -c requirements/app.txt -o requirements/image.txt
+	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group test -c requirements/image.txt -o requirements/test.txt
 	$(BIN)/uv pip compile $(PIN_OPTIONS) pyproject.toml --group dev -c requirements/test.txt -o requirements/dev.txt
 
 PIN_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -69,7 +69,14 @@ def _adding_up(workers: int) -> Iterator[None]:
     if workers == 1 or DIRECTORY_VARIABLE in os.environ:
         yield
         return
-    with TemporaryDirectory(prefix="postline-metrics-") as directory:
+    try:
+        folder = TemporaryDirectory(prefix="postline-metrics-")
+    except OSError:
+        raise SystemExit(
+            "postline: several workers add up their metrics in a folder, and none can be made: "
+            f"mount one for temporary files, or set {DIRECTORY_VARIABLE}"
+        ) from None
+    with folder as directory:
         os.environ[DIRECTORY_VARIABLE] = directory
         yield
 

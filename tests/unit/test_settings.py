@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
@@ -150,6 +151,14 @@ def test_compose_hands_every_setting_on() -> None:
     }
 
     assert {name.upper() for name in Settings.model_fields} - set_by_compose_or_the_image <= handed_on
+
+
+def test_render_sets_nothing_that_is_not_a_setting() -> None:
+    (service,) = yaml.safe_load((ROOT / "render.yaml").read_text())["services"]  # type: ignore[no-untyped-call]
+    read_by_the_platform_and_the_server = {"PORT", "WEB_CONCURRENCY"}
+
+    named = {variable["key"] for variable in service["envVars"]}
+    assert named - read_by_the_platform_and_the_server <= {name.upper() for name in Settings.model_fields}
 
 
 def test_redis_is_refused_where_one_process_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
