@@ -28,6 +28,8 @@ _CONVERSIONS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 _SNAPSHOTS_AT_ONCE = 8
 _HELD_AT_ONCE = 8
 _TRUSTED_SECONDS = 1
+# The server's own default.
+_MYSQL_LOCK_SECONDS = 50
 _PATIENCE_SECONDS = 10
 
 
@@ -59,8 +61,7 @@ class Database:
         if self.is_sqlite:
             options["connect_args"] = {"async_creator_fn": sqlite_driver.connect}
         else:
-            timely = {"connect_timeout": 5} if answer_seconds is None else _punctual(answer_seconds)
-            options |= {"pool_recycle": 1800, "connect_args": timely | {"conv": _CONVERSIONS}}
+            options |= {"pool_recycle": 1800, "connect_args": _mysql_arguments(answer_seconds)}
         self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
@@ -153,14 +154,19 @@ class Database:
         return {"read": self.reader, "write": self.writer, "snapshot": self.snapshots, "lock": self.holder}
 
 
-def _punctual(answer_seconds: float) -> dict[str, Any]:
-    # Whoever waits for a lock is told so by the server, and keeps the connection.
-    seconds = max(1, int(answer_seconds) - 1)
-    return {
-        "async_creator_fn": PunctualConnection.open,
-        "answer_seconds": answer_seconds,
-        "init_command": f"SET SESSION innodb_lock_wait_timeout = {seconds}, SESSION lock_wait_timeout = {seconds}",
+def _mysql_arguments(answer_seconds: float | None) -> dict[str, Any]:
+    # Whoever waits for a lock is told so by the server in time, and keeps the connection.
+    lock_seconds = _MYSQL_LOCK_SECONDS if answer_seconds is None else max(1, int(answer_seconds) - 1)
+    arguments: dict[str, Any] = {
+        "conv": _CONVERSIONS,
+        # Since 11.6.2 MariaDB refuses by default to write what another transaction wrote after this one first read.
+        "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
+        " /*M!110602 , SESSION innodb_snapshot_isolation = OFF */",
     }
+    if answer_seconds is None:
+        return arguments | {"connect_timeout": 5}
+    arguments["init_command"] += f", SESSION lock_wait_timeout = {lock_seconds}"
+    return arguments | {"async_creator_fn": PunctualConnection.open, "answer_seconds": answer_seconds}
 
 
 def _note_time(_: object, record: ConnectionPoolEntry) -> None:
