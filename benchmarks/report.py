@@ -4,7 +4,7 @@ import argparse
 import os
 import platform
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,9 @@ def describe(comparison: Comparison) -> str:
     )
 
 
-def write(comparisons: Sequence[Comparison], options: argparse.Namespace, seconds: float) -> None:
+def write(
+    comparisons: Sequence[Comparison], shares: Mapping[str, float], options: argparse.Namespace, seconds: float
+) -> None:
     """Write `docs/benchmarks.md` and its plot."""
     variables = mariadb_variables("version", "innodb_flush_log_at_trx_commit", "log_bin")
     page = _PAGE.format(
@@ -47,6 +49,7 @@ def write(comparisons: Sequence[Comparison], options: argparse.Namespace, second
             for each in comparisons
             if not each.is_met
         ),
+        shares=", ".join(f"{owner} {share:.0%}" for owner, share in shares.items()),
         cores=len(CORES),
         rounds=options.rounds,
         seconds=options.seconds,
