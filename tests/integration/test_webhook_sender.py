@@ -134,7 +134,7 @@ async def test_a_receiver_that_fails_for_too_long_is_disabled_with_a_reason(node
     webhook = await node.webhook(user_id)
     assert webhook.disabled_at is not None
     assert (webhook.disabled_reason or "").startswith("Every attempt has failed since 20")
-    assert len(receiver.received) == attempts > 2
+    assert len(receiver.received) == attempts >= 2
     assert [one.status for one in await node.deliveries(user_id, webhook_id)] == ["failed", "failed"]
 
 
