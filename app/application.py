@@ -35,7 +35,7 @@ from app.pruning import Pruner
 from app.readiness import Readiness
 from app.reads import DatabaseReads
 from app.redis_timelines import RedisTimelines
-from app.request_watch import RequestWatch, sign_answer
+from app.request_watch import RequestWatch
 from app.requests import JSONRequest
 from app.response_headers import add_response_headers
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
@@ -191,7 +191,7 @@ def _put_together(
         },
         state=State({"auth_limit": Limit("auth", settings.auth_rate_limit, counts), "bus": bus, "database": database}),
         middleware=[HeadMiddleware, *_allowed_hosts(settings), jwt_auth.middleware],
-        before_send=[add_response_headers, sign_answer],
+        before_send=[add_response_headers],
         logging_config=None,
         cors_config=_cors(settings),
         request_class=JSONRequest,

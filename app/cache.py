@@ -39,9 +39,11 @@ class ListCacheMiddleware:
         """Serve one request for a list."""
         principal: Principal = scope["user"]
         if_none_match = Headers.from_scope(scope).get("if-none-match")
-        if not scope["query_string"] and matches_any(if_none_match, etag(principal.timeline_version)):
-            await _send_not_modified(send, etag(principal.timeline_version), _HIT)
-            return
+        if if_none_match is not None and not scope["query_string"]:
+            current = etag(principal.timeline_version)
+            if matches_any(if_none_match, current):
+                await _send_not_modified(send, current, _HIT)
+                return
         is_answered = False
 
         async def send_with_cache_status(message: Message) -> None:

@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import cast
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Receive, Scope, Send
 
 from app.metrics import Metrics
 from app.request_context import RequestContext, current_request
@@ -47,8 +47,8 @@ class RequestWatch:
             current_request.reset(token)
 
 
-async def sign_answer(message: Message, _: Scope) -> None:
+def sign_answer(message: HTTPResponseStartEvent) -> None:
     """Tell the client the request's id, before the answer is sent."""
-    if message["type"] == "http.response.start" and (request := current_request.get()) is not None:
+    if (request := current_request.get()) is not None:
         request.status = message["status"]
         cast("list[tuple[bytes, bytes]]", message["headers"]).append((b"x-request-id", request.id.encode()))

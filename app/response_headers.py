@@ -4,6 +4,8 @@ from typing import cast
 
 from litestar.types import Message, Scope
 
+from app.request_watch import sign_answer
+
 _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -33,9 +35,10 @@ _OF_PAGE = [*_EVERYWHERE, (_POLICY, _PAGE_POLICY.encode()), _KEPT]
 
 
 async def add_response_headers(message: Message, scope: Scope) -> None:
-    """Add what protects a browser, and what keeps caches on the way from sharing one person's answers."""
+    """Add the request's id, what protects a browser, and what keeps caches from sharing one person's answers."""
     if message["type"] != "http.response.start":
         return
+    sign_answer(message)
     # No handler sets any of these but Vary, so they are put at the end, which is cheaper than looking for each.
     headers = cast("list[tuple[bytes, bytes]]", message["headers"])
     path = scope["path"]

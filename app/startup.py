@@ -97,6 +97,7 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
         http=BoundedProtocol,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         access_log=False,
+        server_header=False,
         # It is set up already.
         log_config=None,
         **{name: options[name] for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile")},
