@@ -1,6 +1,9 @@
 """Password hashing: slow on purpose, and so kept off the event loop and within bounds."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,6 +16,7 @@ from models.user import normalized
 ResultT = TypeVar("ResultT")
 
 _RETRY_AFTER_SECONDS = 2
+_NICENESS = 10
 
 
 class Argon2Passwords:
@@ -29,7 +33,9 @@ class Argon2Passwords:
             argon2__time_cost=iterations,
             argon2__parallelism=parallelism,
         )
-        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="argon2")
+        self._executor = ThreadPoolExecutor(
+            max_workers=threads, thread_name_prefix="argon2", initializer=_let_others_first
+        )
         self._limit = threads + queue_limit
         self.pending = 0
         self._hash_of_none = self._context.hash("a password that nobody has")
@@ -63,3 +69,9 @@ class Argon2Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self.pending -= 1
+
+
+def _let_others_first() -> None:
+    # Requests that take a moment are not to wait for a core behind hashing. Only Linux has a priority for each thread.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
