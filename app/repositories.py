@@ -98,10 +98,16 @@ class PostRepository:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self._added: list[Post] = []
 
     def add(self, post: Post) -> None:
         """See `Posts.add`."""
-        self._session.add(post)
+        self._added.append(post)
+
+    def take_added(self) -> list[dict[str, Any]]:
+        """Return the rows of what was added and is not inserted yet."""
+        added, self._added = self._added, []
+        return [{name: getattr(post, name) for name in Post.model_fields} for post in added]
 
     async def get(self, owner_id: UUID, post_id: UUID) -> Post:
         """See `Posts.get`."""

@@ -1,6 +1,7 @@
 """A stored event: the durable trace of one committed change."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, LargeBinary, String
@@ -21,13 +22,13 @@ class StoredEvent(SQLModel, table=True):
     payload: bytes = Field(sa_type=LargeBinary)
     occurred_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
-    @classmethod
-    def of(cls, event: events.PostEvent) -> "StoredEvent":
+    @staticmethod
+    def values_of(event: events.PostEvent) -> dict[str, Any]:
         """Return the row that keeps the event."""
-        return cls(
-            user_id=event.user_id,
-            version=event.version,
-            type=event.type,
-            payload=events.encode(event),
-            occurred_at=event.occurred_at,
-        )
+        return {
+            "user_id": event.user_id,
+            "version": event.version,
+            "type": event.type,
+            "payload": events.encode(event),
+            "occurred_at": event.occurred_at,
+        }

@@ -74,4 +74,6 @@ class SessionFactory(ModelFactory[Session]):
 
 def stored_event(user_id: UUID, version: int) -> StoredEvent:
     """Return the row of a created post's event."""
-    return StoredEvent.of(PostCreated(user_id=user_id, version=version, post_id=uuid7(), occurred_at=recently()))
+    return StoredEvent(
+        **StoredEvent.values_of(PostCreated(user_id=user_id, version=version, post_id=uuid7(), occurred_at=recently()))
+    )
