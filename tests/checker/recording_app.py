@@ -4,10 +4,10 @@ import asyncio
 import os
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 from uuid import UUID
 
 from litestar import Litestar
+from sqlalchemy import insert
 
 from app.application import create_app as create_service
 from app.redis_timelines import RedisTimelines
@@ -15,7 +15,7 @@ from app.timeline import MemoryTimelines
 from app.unit_of_work import SqlUnitOfWork
 from events.relay import DurableListener
 from events.types import PostEvent
-from models import StoredEvent
+from models import Post, StoredEvent
 
 
 async def note(events: Sequence[PostEvent]) -> None:
@@ -50,15 +50,19 @@ def create_app_with_late_events() -> Litestar:
     """Break it: a change's event is stored by a transaction of its own, a little after the change's."""
     commit = SqlUnitOfWork._commit_and_publish
 
+    async def insert_posts(self: SqlUnitOfWork) -> None:
+        rows = self.posts.take_added()
+        if rows:
+            await (await self._session.connection()).execute(insert(Post), rows)
+
     async def commit_first(self: SqlUnitOfWork) -> None:
-        session: Any = self._session
-        late = [event for event in session.new if isinstance(event, StoredEvent)]
-        for event in late:
-            session.expunge(event)
+        late = [StoredEvent.values_of(event) for event in self._events if isinstance(event, PostEvent)]
         await commit(self)
         await asyncio.sleep(0.02)
-        session.add_all(late)
-        await session.commit()
+        if late:
+            await (await self._session.connection()).execute(insert(StoredEvent), late)
+            await self._session.commit()
 
+    SqlUnitOfWork._insert = insert_posts  # type: ignore[method-assign]
     SqlUnitOfWork._commit_and_publish = commit_first  # type: ignore[method-assign]
     return create_app()
