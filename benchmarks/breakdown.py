@@ -18,10 +18,10 @@ from sqlalchemy import URL
 from app.application import create_app
 from app.settings import Settings
 from benchmarks.contenders import PASSWORD, TEXT
+from benchmarks.rows import POSTS
 
 _REQUESTS = 8000
 _AT_ONCE = 32
-_POSTS = 20
 _SAMPLE_SECONDS = 0.001
 
 # The driver is compiled, so that what it does counts as its caller's.
@@ -55,7 +55,7 @@ async def _sampled(app: Litestar) -> Counter[str]:
     async with app.lifespan():
         token = json.loads(await _ask(app, "POST", "/auth/signup", {"email": "ada@example.com", "password": PASSWORD}))
         bearer = f"Bearer {token['access_token']}"
-        for _ in range(_POSTS):
+        for _ in range(POSTS):
             await _ask(app, "POST", "/posts", {"text": TEXT}, bearer)
 
         async def list_some() -> None:

@@ -13,8 +13,9 @@ import httpx
 import msgspec
 from sqlalchemy import URL
 
-from benchmarks.process import free_port, started
+from benchmarks.process import started
 from benchmarks.wrk import Target
+from tests.e2e.server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

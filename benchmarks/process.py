@@ -1,7 +1,6 @@
 """A contender as a process of its own."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +16,6 @@ _STOP_SECONDS = 20
 
 # What is measured has the first core for itself where there are several; the load comes from the others.
 CORES = sorted(os.sched_getaffinity(0))
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -4,21 +4,16 @@ from html import escape
 from typing import Any
 
 from litestar import MediaType, Request, Router, get
-from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.routes import BaseRoute
 from litestar.serialization import encode_json
-from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 from swagger_ui_bundle import swagger_ui_path
 
-from app.not_modified import NotModifiedMiddleware
-from app.problems import not_found
 from controllers.contract import ContractConfig
-
-_PUBLIC = {"exclude_from_auth": True}
+from controllers.files import PUBLIC, public_files
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -69,28 +64,19 @@ class LocalSwaggerPlugin(OpenAPIRenderPlugin):
         return _PAGE.format(title=escape(openapi_schema["info"]["title"])).encode()
 
 
-@get("/openapi.json", operation_id="readContract", include_in_schema=False, opt=_PUBLIC, media_type=MediaType.JSON)
+@get("/openapi.json", operation_id="readContract", include_in_schema=False, opt=PUBLIC, media_type=MediaType.JSON)
 async def openapi_document(request: Request[Any, Any, Any]) -> bytes:
     """Answer `GET /openapi.json`."""
     return encode_json(request.app.openapi_schema.to_schema())
 
 
-@get("/docs/start.js", include_in_schema=False, opt=_PUBLIC, media_type="text/javascript")
+@get("/docs/start.js", include_in_schema=False, opt=PUBLIC, media_type="text/javascript")
 async def swagger_start() -> str:
     """Answer `GET /docs/start.js`."""
     return _START
 
 
-swagger_assets = create_static_files_router(
-    path="/docs/assets",
-    directories=[swagger_ui_path],
-    opt=_PUBLIC,
-    middleware=[NotModifiedMiddleware],
-    include_in_schema=False,
-    name="swagger-assets",
-    # No file has a name with NUL in it, or one of thousands of characters, and asking for it is an error.
-    exception_handlers={ValueError: not_found, InternalServerException: not_found},
-)
+swagger_assets = public_files("/docs/assets", swagger_ui_path, "swagger-assets")
 
 
 def create_openapi_config(version: str) -> ContractConfig:
@@ -118,7 +104,7 @@ def create_openapi_config(version: str) -> ContractConfig:
                 )
             }
         ),
-        openapi_router=_DocsRouter("/docs", route_handlers=[], opt=_PUBLIC, include_in_schema=False),
+        openapi_router=_DocsRouter("/docs", route_handlers=[], opt=PUBLIC, include_in_schema=False),
         render_plugins=[LocalSwaggerPlugin()],
         use_handler_docstrings=False,
         tags=[

@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,12 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.e2e.server import free_port
+from tests.own_server import OwnServer
 from tests.services import program
 
 _START_SECONDS = 30
 
 
-class MariaDBServer:
+class MariaDBServer(OwnServer):
     """Keeps its data in a folder, and goes on with it when it is started again."""
 
     def __init__(self, command: str, folder: Path) -> None:
@@ -39,7 +39,6 @@ class MariaDBServer:
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-log-file-size=8M",
         ]
-        self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, port: int | None = None) -> URL:
         """Return the address of the database `postline`, at the server's own port or at that of a proxy."""
@@ -98,20 +97,6 @@ class MariaDBServer:
         socket = {"unix_socket": str(self._folder / "socket")}
         url = URL.create("mysql+asyncmy", "root", host="localhost", query=socket)
         return create_async_engine(url, isolation_level=isolation_level)
-
-    def pause(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
 
 @contextmanager

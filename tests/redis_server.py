@@ -1,6 +1,5 @@
 """A Redis server of the tests' own, that can be paused, killed and brought back."""
 
-import signal
 import socket
 import subprocess
 import time
@@ -8,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.e2e.server import free_port
+from tests.own_server import OwnServer
 from tests.services import program
 
 
-class RedisServer:
+class RedisServer(OwnServer):
     """Keeps what it is told to save in a folder, and begins with it when it is started again."""
 
     def __init__(self, command: str, folder: Path, port: int) -> None:
         self.url = f"redis://127.0.0.1:{port}/0"
         self._port = port
         self._command = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -36,27 +36,10 @@ class RedisServer:
         except OSError:
             return b""
 
-    def pause(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[RedisServer]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = RedisServer(program("redis-server"), folder, port)
+    server = RedisServer(program("redis-server"), folder, free_port())
     server.start()
     try:
         yield server

@@ -1,0 +1,26 @@
+"""Files that everyone may have."""
+
+from pathlib import Path
+
+from litestar import Router
+from litestar.exceptions import InternalServerException
+from litestar.static_files import create_static_files_router
+
+from app.not_modified import NotModifiedMiddleware
+from app.problems import not_found
+
+PUBLIC = {"exclude_from_auth": True}
+
+
+def public_files(path: str, folder: str | Path, name: str) -> Router:
+    """Return what answers with a folder's files below a path, without a token."""
+    return create_static_files_router(
+        path,
+        directories=[folder],
+        opt=PUBLIC,
+        middleware=[NotModifiedMiddleware],
+        include_in_schema=False,
+        name=name,
+        # No file has a name with NUL in it, or one of thousands of characters, and asking for it is an error.
+        exception_handlers={ValueError: not_found, InternalServerException: not_found},
+    )
