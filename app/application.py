@@ -12,32 +12,32 @@ from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
 
 from app import __version__
-from app.backlog_metrics import BacklogMetrics
-from app.backup_commands import BackupCommands
 from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
+from app.commands.backup import BackupCommands
+from app.commands.events import EventCommands
+from app.commands.run import BackgroundWork, Connections, Launch, serving
 from app.database import Database
-from app.database_watch import DatabaseWatch
-from app.event_commands import EventCommands
-from app.hosts import AllowedHostsMiddleware
+from app.delivery.database_watch import DatabaseWatch
+from app.delivery.outbox import SqlOutbox
+from app.delivery.outbox_inspection import OutboxInspection
+from app.delivery.outgoing import Caller, Destinations
+from app.delivery.wakeups import Wakeups
+from app.delivery.webhook_queue import WebhookQueue
+from app.delivery.webhook_sender import MOST_AT_ONCE, SenderPolicy, WebhookSender
+from app.http.cors import PreflightProblems
+from app.http.hosts import AllowedHostsMiddleware
+from app.http.methods import CompleteMethods, HeadMiddleware
+from app.http.problems import create_problem_plugin
+from app.http.requests import JSONRequest
+from app.http.response_headers import add_response_headers
 from app.limits import Limit
-from app.logs import configure_logging
-from app.measures import measures
-from app.methods import CompleteMethods, HeadMiddleware
-from app.metrics import Metrics
-from app.outbox import SqlOutbox
-from app.outbox_inspection import OutboxInspection
-from app.outgoing import Caller, Destinations
 from app.passwords import Argon2Passwords
-from app.preflights import PreflightProblems
-from app.problems import create_problem_plugin
 from app.pruning import Pruner
 from app.readiness import Readiness
 from app.reads import DatabaseReads
-from app.redis_timelines import RedisTimelines
-from app.request_watch import RequestWatch
-from app.requests import JSONRequest
-from app.response_headers import add_response_headers
+from app.redis.shared import Shared, share
+from app.redis.timelines import RedisTimelines
 from app.security import JWTAccessTokens, PrincipalFinder, create_jwt_auth
 from app.services.accounts import AccountService
 from app.services.feed import FeedService
@@ -45,15 +45,15 @@ from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.services.webhooks import WebhookService
 from app.settings import ConfigurationError, Environment, Settings, load_settings, resolve_keyring
-from app.shared import Shared, share
-from app.startup import BackgroundWork, Connections, Launch, serving
+from app.telemetry.backlog_metrics import BacklogMetrics
+from app.telemetry.logs import configure_logging
+from app.telemetry.measures import measures
+from app.telemetry.metrics import Metrics
+from app.telemetry.request_watch import RequestWatch
+from app.telemetry.tracing import create_tracing
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
 from app.tokens import SessionTokens
-from app.tracing import create_tracing
 from app.unit_of_work import SqlUnits
-from app.wakeups import Wakeups
-from app.webhook_queue import WebhookQueue
-from app.webhook_sender import MOST_AT_ONCE, SenderPolicy, WebhookSender
 from controllers.auth import AuthController
 from controllers.docs import create_openapi_config, openapi_document, swagger_assets, swagger_start
 from controllers.feed import FeedController

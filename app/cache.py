@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
-from app.etags import etag, matches_any
+from app.http.etags import etag, matches_any
 from app.security import Principal
 
 _HIT = "postline; hit"

@@ -15,7 +15,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from app.errors import InvalidCredentials, TooManyRequests, WrongPassword
-from app.redis_link import RedisLink
+from app.redis.link import RedisLink
 
 _IPV6_CUSTOMER_PREFIX = 64
 

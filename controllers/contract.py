@@ -9,7 +9,7 @@ from litestar.openapi.spec import OpenAPI
 from pydantic.json_schema import GenerateJsonSchema
 
 import models
-from app.problems import PROBLEM_MEDIA_TYPE
+from app.http.problems import PROBLEM_MEDIA_TYPE
 from controllers.documentation import EXAMPLES, PROBLEM_HEADERS, described, example_problem
 from controllers.links import LINKS
 from events.types import EventType

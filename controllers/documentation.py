@@ -5,7 +5,7 @@ from typing import Any
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 
-from app.problems import PROBLEM_MEDIA_TYPE, Problem
+from app.http.problems import PROBLEM_MEDIA_TYPE, Problem
 
 BEARER = [{"bearer": list[str]()}]
 OPTIONAL_BEARER = [{}, *BEARER]

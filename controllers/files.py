@@ -6,8 +6,8 @@ from litestar import Router
 from litestar.exceptions import InternalServerException
 from litestar.static_files import create_static_files_router
 
-from app.not_modified import NotModifiedMiddleware
-from app.problems import not_found
+from app.http.not_modified import NotModifiedMiddleware
+from app.http.problems import not_found
 
 PUBLIC = {"exclude_from_auth": True}
 

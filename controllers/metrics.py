@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
-from app.metrics import Metrics
+from app.telemetry.metrics import Metrics
 
 # Litestar adds the charset.
 _TEXT_FORMAT = "text/plain; version=0.0.4"

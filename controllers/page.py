@@ -5,7 +5,7 @@ from pathlib import Path
 from litestar import MediaType, get
 from litestar.response import File
 
-from app.not_modified import NotModifiedMiddleware
+from app.http.not_modified import NotModifiedMiddleware
 from controllers.files import PUBLIC, public_files
 
 _FILES = Path(__file__).parent / "static"

@@ -12,7 +12,7 @@ from litestar.response import Stream
 from litestar.serialization import encode_json
 
 from app.cache import ListCacheMiddleware, leave_uncached
-from app.etags import etag, matches_any, versions_in
+from app.http.etags import etag, matches_any, versions_in
 from app.ports import Page
 from app.security import AuthenticatedRequest
 from app.services.posts import PostService

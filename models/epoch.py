@@ -5,7 +5,7 @@ from sqlmodel import Field, SQLModel
 
 
 class SharedEpoch(SQLModel, table=True):
-    """The only row of its table; `app.trust` says what the number means, and `server` which cache it is about."""
+    """The only row of its table; `app.redis.trust` says what the number means, and `server` which cache it is about."""
 
     __tablename__ = "shared_epoch"  # pyright: ignore[reportAssignmentType]
 

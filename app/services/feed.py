@@ -6,9 +6,9 @@ from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
+from app.delivery.wakeups import Wakeups
 from app.ports import Reads
 from app.timeline import Timelines
-from app.wakeups import Wakeups
 from events.types import PostEvent
 
 _EVENTS_AT_A_TIME = 100

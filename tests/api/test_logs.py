@@ -48,7 +48,7 @@ async def test_a_line_tells_of_a_request_what_is_needed_to_follow_it(log: Log, a
     assert deleted == {
         "event": "request",
         "level": "info",
-        "logger": "app.request_watch",
+        "logger": "app.telemetry.request_watch",
         "request_id": "mine",
         "trace_id": TRACE,
         "user_id": user_id,

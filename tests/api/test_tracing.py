@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from app.application import create_app
 from app.settings import Environment, Settings
-from app.tracing import NoTracing, create_tracing
+from app.telemetry.tracing import NoTracing, create_tracing
 from events.relay import DurableListener
 from events.types import PostEvent
 from tests.api.conftest import Log, serve
@@ -131,7 +131,7 @@ def test_without_the_extra_the_service_starts_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
-    monkeypatch.delitem(sys.modules, "app.opentelemetry_tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "app.telemetry.opentelemetry_tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
 
     assert isinstance(create_tracing(), NoTracing)

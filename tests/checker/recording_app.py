@@ -10,7 +10,7 @@ from litestar import Litestar
 from sqlalchemy import insert
 
 from app.application import create_app as create_service
-from app.redis_timelines import RedisTimelines
+from app.redis.timelines import RedisTimelines
 from app.timeline import MemoryTimelines
 from app.unit_of_work import SqlUnitOfWork
 from events.relay import DurableListener

@@ -2,9 +2,10 @@
 
 from litestar import Litestar
 
-from app import application, http_protocol
+from app import application
+from app.http import protocol
 
-http_protocol._HEAD_SECONDS = http_protocol._BODY_SECONDS = http_protocol._STALLED_SECONDS = 1
+protocol._HEAD_SECONDS = protocol._BODY_SECONDS = protocol._STALLED_SECONDS = 1
 
 
 def create_app() -> Litestar:

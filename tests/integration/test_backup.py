@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy import make_url
 
 from app.backup import BackupError, back_up, restore
-from app.backup_commands import BackupCommands
+from app.commands.backup import BackupCommands
 from app.database import Database
 
 

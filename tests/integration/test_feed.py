@@ -10,13 +10,13 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from app.database import Database
-from app.database_watch import DatabaseWatch
+from app.delivery.database_watch import DatabaseWatch
+from app.delivery.wakeups import Wakeups
 from app.reads import DatabaseReads
 from app.services.feed import FeedService, Reset, Signal
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
 from app.unit_of_work import SqlUnits
-from app.wakeups import Wakeups
 from events.bus import EventBus
 from events.types import PostEvent, SessionsChanged
 from models import StoredEvent

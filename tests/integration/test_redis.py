@@ -10,16 +10,16 @@ import pytest
 from sqlalchemy import update
 
 from app.database import Database
+from app.delivery.wakeups import Wakeups
 from app.errors import TooManyRequests
 from app.limits import Limit
 from app.reads import DatabaseReads
-from app.redis_timelines import RedisTimelines
+from app.redis.shared import Shared, share
+from app.redis.timelines import RedisTimelines
+from app.redis.trust import Epoch
 from app.services.posts import PostService
-from app.shared import Shared, share
 from app.timeline import DatabaseTimelines
-from app.trust import Epoch
 from app.unit_of_work import SqlUnits
-from app.wakeups import Wakeups
 from events.bus import EventBus
 from events.types import PostEvent, SessionsChanged
 from models import SharedEpoch

@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from app.database import Database
-from app.outbox import SqlOutbox
-from app.outbox_inspection import OutboxInspection
+from app.delivery.outbox import SqlOutbox
+from app.delivery.outbox_inspection import OutboxInspection
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
@@ -255,7 +255,7 @@ async def test_processes_share_the_work_without_doubling_it(database: Database) 
 async def test_what_another_process_delivers_is_left_to_it(
     node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.outbox._LEFT_OUT_SECONDS", 0.05)
+    monkeypatch.setattr("app.delivery.outbox._LEFT_OUT_SECONDS", 0.05)
     ada, bob = await node.add_user(), await node.add_user()
     await node.write(ada, 2)
 
@@ -433,7 +433,7 @@ async def test_a_replay_that_is_asked_for_during_a_delivery_is_not_lost(node: No
 async def test_users_that_another_process_holds_on_to_are_not_in_the_way_of_others(
     node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.outbox._USERS_AT_A_TIME", 2)
+    monkeypatch.setattr("app.delivery.outbox._USERS_AT_A_TIME", 2)
     held = [await node.add_user() for _ in range(2)]
     for user_id in held:
         await node.write(user_id)

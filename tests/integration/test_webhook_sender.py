@@ -13,14 +13,14 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.database import Database
-from app.outgoing import Caller, Destinations, ForbiddenDestination
+from app.delivery.outgoing import Caller, Destinations, ForbiddenDestination
+from app.delivery.webhook_queue import LeaseLost, WebhookQueue
+from app.delivery.webhook_sender import SenderPolicy, WebhookSender
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.services.webhooks import WebhookService
 from app.timeline import DatabaseTimelines
 from app.unit_of_work import SqlUnits
-from app.webhook_queue import LeaseLost, WebhookQueue
-from app.webhook_sender import SenderPolicy, WebhookSender
 from events.bus import EventBus
 from events.types import DeliveriesQueued, PostEvent
 from models import Webhook, WebhookCreate, WebhookDeliveryRead, WebhookRead

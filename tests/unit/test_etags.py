@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.etags import etag, matches_any, versions_in
+from app.http.etags import etag, matches_any, versions_in
 
 
 @pytest.mark.parametrize("header", ['"17"', 'W/"17"', '"1", "17"', '"1",W/"17"', "*", ' "17" '])

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import Database
-from app.outbox_inspection import ListenerStatus, OutboxInspection
-from app.webhook_queue import WebhookQueue
+from app.delivery.outbox_inspection import ListenerStatus, OutboxInspection
+from app.delivery.webhook_queue import WebhookQueue
 from models.columns import now
 
 _ANSWER_SECONDS = 2

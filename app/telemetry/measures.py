@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bounded_store import BoundedStore
 from app.database import Database
+from app.delivery.wakeups import Wakeups
 from app.limits import Limit
-from app.metrics import Measure
 from app.passwords import Argon2Passwords
-from app.shared import Shared
-from app.wakeups import Wakeups
+from app.redis.shared import Shared
+from app.telemetry.metrics import Measure
 
 
 def measures(

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.database import Database
-from app.redis_link import RedisLink
+from app.redis.link import RedisLink
 from events.waiting import happens
 from models import SharedEpoch
 

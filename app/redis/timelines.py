@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from app.redis_link import RedisLink, RedisUnavailable
+from app.redis.link import RedisLink, RedisUnavailable
+from app.redis.trust import Trust
 from app.timeline import TimelineState
-from app.trust import Trust
 from models.columns import now
 
 _STATE, _TICKET, _CHANGE = b"s", b"t", b"c"

@@ -4,7 +4,7 @@ from litestar.datastructures import Headers
 from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.etags import matches_any
+from app.http.etags import matches_any
 
 
 class NotModifiedMiddleware:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app import startup
-from app.metrics import DIRECTORY_VARIABLE
+from app.commands import run
+from app.telemetry.metrics import DIRECTORY_VARIABLE
 
 
 def test_several_workers_on_a_read_only_file_system_are_told_what_they_lack(
@@ -15,5 +15,5 @@ def test_several_workers_on_a_read_only_file_system_are_told_what_they_lack(
     monkeypatch.delenv(DIRECTORY_VARIABLE, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
 
-    with pytest.raises(SystemExit, match=DIRECTORY_VARIABLE), startup._adding_up(2):
+    with pytest.raises(SystemExit, match=DIRECTORY_VARIABLE), run._adding_up(2):
         pass

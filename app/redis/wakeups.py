@@ -9,7 +9,7 @@ from litestar.channels.backends.redis import RedisChannelsPubSubBackend
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.wakeups import Wakeups
+from app.delivery.wakeups import Wakeups
 from events.types import PostEvent, SessionsChanged
 from events.waiting import happens
 
@@ -24,7 +24,7 @@ class RedisWakeups:
     """Tells the other nodes whose timeline changed, and wakes the followers here of what they tell.
 
     Nothing depends on it but how soon a follower looks: what is lost while Redis is away is noticed by
-    `app.database_watch` a little later.
+    `app.delivery.database_watch` a little later.
     """
 
     def __init__(self, redis: Redis, channel: str, wakeups: Wakeups) -> None:

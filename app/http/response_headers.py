@@ -4,7 +4,7 @@ from typing import cast
 
 from litestar.types import Message, Scope
 
-from app.request_watch import sign_answer
+from app.telemetry.request_watch import sign_answer
 
 _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),

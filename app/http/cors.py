@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.problems import refused_preflight
+from app.http.problems import refused_preflight
 
 
 class PreflightProblems:

@@ -12,8 +12,8 @@ from http import HTTPStatus
 import httpcore
 from litestar.serialization import encode_json
 
-from app.outgoing import Caller, ForbiddenDestination
-from app.webhook_queue import LeaseLost, WebhookQueue
+from app.delivery.outgoing import Caller, ForbiddenDestination
+from app.delivery.webhook_queue import LeaseLost, WebhookQueue
 from events.types import DeliveriesQueued
 from events.waiting import backoff, happens
 from models import Webhook, WebhookDelivery

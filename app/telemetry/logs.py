@@ -6,7 +6,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from app.request_context import current_request
+from app.telemetry.request_context import current_request
 
 _LEVELS = {
     "alembic": "WARNING",

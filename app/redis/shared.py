@@ -7,11 +7,11 @@ from limits.aio.storage import RedisStorage
 from redis.asyncio import Redis
 
 from app.database import Database
+from app.delivery.wakeups import Wakeups
 from app.limits import SharedCounts
-from app.redis_link import RedisLink
-from app.redis_wakeups import RedisWakeups
-from app.trust import EpochStore, Trust
-from app.wakeups import Wakeups
+from app.redis.link import RedisLink
+from app.redis.trust import EpochStore, Trust
+from app.redis.wakeups import RedisWakeups
 
 _TIMEOUT_SECONDS = 0.5
 

@@ -21,12 +21,12 @@ from sqlalchemy.exc import DBAPIError
 
 from app import schema
 from app.database import Database
-from app.http_protocol import BoundedProtocol
-from app.metrics import DIRECTORY_VARIABLE
+from app.delivery.wakeups import Wakeups
+from app.http.protocol import BoundedProtocol
 from app.passwords import Argon2Passwords
 from app.settings import ConfigurationError
 from app.stopping import called_on_stop_signals
-from app.wakeups import Wakeups
+from app.telemetry.metrics import DIRECTORY_VARIABLE
 
 logger = logging.getLogger(__name__)
 

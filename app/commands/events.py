@@ -11,7 +11,7 @@ from litestar.plugins import CLIPlugin
 from sqlalchemy.exc import DBAPIError
 
 from app.database import Database
-from app.outbox_inspection import OutboxInspection
+from app.delivery.outbox_inspection import OutboxInspection
 
 _Answer = TypeVar("_Answer")
 

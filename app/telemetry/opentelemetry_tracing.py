@@ -1,4 +1,4 @@
-"""The adapter of `app.tracing.Tracing` for OpenTelemetry.
+"""The adapter of `app.telemetry.tracing.Tracing` for OpenTelemetry.
 
 Litestar's own plugin would put the path and the query into each span; here a span says what a line of the log may.
 """
@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, g
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.ports import UnitOfWork, Units
-from app.request_context import current_request
+from app.telemetry.request_context import current_request
 from events.relay import DurableListener
 from events.types import Event, PostEvent
 

@@ -58,7 +58,7 @@ def create_tracing() -> Tracing:
     if not is_wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracing()
     try:
-        from app.opentelemetry_tracing import OpenTelemetryTracing  # noqa: PLC0415 - it may not be installed
+        from app.telemetry.opentelemetry_tracing import OpenTelemetryTracing  # noqa: PLC0415 - it may not be installed
     except ModuleNotFoundError:
         logger.warning("the environment asks for traces, but the extra `telemetry` is not installed")
         return NoTracing()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from app.wakeups import Wakeups
+from app.delivery.wakeups import Wakeups
 from events.waiting import happens
 
 logger = logging.getLogger(__name__)

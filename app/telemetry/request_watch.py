@@ -7,8 +7,8 @@ from typing import cast
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Receive, Scope, Send
 
-from app.metrics import Metrics
-from app.request_context import RequestContext, current_request
+from app.telemetry.metrics import Metrics
+from app.telemetry.request_context import RequestContext, current_request
 
 logger = logging.getLogger(__name__)
 

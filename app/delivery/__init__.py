@@ -1,0 +1,1 @@
+"""Telling others of changes: durable listeners, webhooks, and those who wait for news."""

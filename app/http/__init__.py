@@ -1,0 +1,1 @@
+"""How HTTP is spoken, on every route."""

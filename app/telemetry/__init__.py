@@ -1,0 +1,1 @@
+"""How the service tells how it is: its log, its metrics, its traces."""
