@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from app.database import Database
 from app.errors import Unauthenticated
-from app.ports import Page
+from app.ports.reads import Page
 from models import Post, PostItem, User
 from models.columns import UUIDBytes
 

@@ -12,7 +12,7 @@ from app import post_lists
 from app.batching import Batching
 from app.database import Database
 from app.errors import NotFound, Unauthenticated
-from app.ports import Page, StoredPassword
+from app.ports.reads import Page, StoredPassword
 from app.timeline import TimelineState
 from events.types import PostEvent, decode
 from models import (

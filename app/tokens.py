@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.errors import Unauthenticated
 from app.keyring import Keyring
-from app.ports import AccessTokens
+from app.ports.security import AccessTokens
 from models import Session, TokenPair
 from models.columns import now
 from models.session import USER_AGENT_LENGTH

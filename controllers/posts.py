@@ -13,7 +13,7 @@ from litestar.serialization import encode_json
 
 from app.cache import ListCacheMiddleware, leave_uncached
 from app.http.etags import etag, matches_any, versions_in
-from app.ports import Page
+from app.ports.reads import Page
 from app.security import AuthenticatedRequest
 from app.services.posts import PostService
 from controllers.documentation import BEARER, header, problems

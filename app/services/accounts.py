@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from app.errors import WrongPassword
-from app.ports import FailureLimit, Passwords, Reads, UnitOfWork, Units
+from app.ports.reads import Reads
+from app.ports.security import FailureLimit, Passwords
+from app.ports.transactions import UnitOfWork, Units
 from app.services.repeating import repeats_when_deadlocked
 from app.tokens import SessionTokens
 from events.types import SessionsChanged

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.delivery.wakeups import Wakeups
-from app.ports import Reads
+from app.ports.reads import Reads
 from app.timeline import Timelines
 from events.types import PostEvent
 

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from app.batching import Batching
 from app.errors import IdempotencyKeyReused, PreconditionFailed
-from app.ports import Page, Reads, UnitOfWork, Units
+from app.ports.reads import Page, Reads
+from app.ports.transactions import UnitOfWork, Units
 from app.services.repeating import repeats_when_deadlocked
 from models import IdempotencyKey, Post, PostCreate, PostRead, PostUpdate
 

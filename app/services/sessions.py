@@ -5,7 +5,9 @@ from typing import Protocol
 from uuid import UUID
 
 from app.errors import InvalidCredentials, NotFound, Unauthenticated
-from app.ports import FailureLimit, Passwords, Reads, Units
+from app.ports.reads import Reads
+from app.ports.security import FailureLimit, Passwords
+from app.ports.transactions import Units
 from app.services.repeating import repeats_when_deadlocked
 from app.tokens import SessionTokens
 from events.types import SessionsChanged

@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from app.errors import NotFound, TooManyWebhooks
-from app.ports import Destinations, Reads, Units
+from app.ports.reads import Reads
+from app.ports.security import Destinations
+from app.ports.transactions import Units
 from app.services.repeating import repeats_when_deadlocked
 from events.types import DeliveriesQueued, PostEvent
 from models import Webhook, WebhookCreate, WebhookCreated, WebhookDeliveryRead, WebhookRead

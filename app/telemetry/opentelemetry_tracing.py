@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app.ports import UnitOfWork, Units
+from app.ports.transactions import UnitOfWork, Units
 from app.telemetry.request_context import current_request
 from events.relay import DurableListener
 from events.types import Event, PostEvent

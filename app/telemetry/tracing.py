@@ -6,7 +6,7 @@ from typing import Protocol
 
 from litestar.types import ASGIApp
 
-from app.ports import Units
+from app.ports.transactions import Units
 from events.relay import DurableListener
 
 logger = logging.getLogger(__name__)

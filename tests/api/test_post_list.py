@@ -9,7 +9,7 @@ import pytest
 from litestar import Litestar
 
 from app.application import create_app
-from app.ports import Page
+from app.ports.reads import Page
 from app.services.posts import PostService
 from app.settings import Settings
 from models import PostCreate

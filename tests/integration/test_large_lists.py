@@ -7,7 +7,7 @@ import pytest
 
 from app.database import Database
 from app.errors import Unauthenticated
-from app.ports import Page
+from app.ports.reads import Page
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.database import Database
 from app.errors import EmailTaken, NotFound, PreconditionFailed, Unauthenticated
-from app.ports import Page
+from app.ports.reads import Page
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
