@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
@@ -25,7 +24,8 @@ from app.delivery.outgoing import Caller, Destinations
 from app.delivery.wakeups import Wakeups
 from app.delivery.webhook_queue import WebhookQueue
 from app.delivery.webhook_sender import MOST_AT_ONCE, SenderPolicy, WebhookSender
-from app.http.cors import PreflightProblems
+from app.http.cors import PreflightProblems, create_cors_config
+from app.http.error_handlers import LastingErrorHandlers
 from app.http.hosts import AllowedHostsMiddleware
 from app.http.methods import CompleteMethods, HeadMiddleware
 from app.http.problems import create_problem_plugin
@@ -193,7 +193,7 @@ def _put_together(
         middleware=[HeadMiddleware, *_allowed_hosts(settings), jwt_auth.middleware],
         before_send=[add_response_headers],
         logging_config=None,
-        cors_config=_cors(settings),
+        cors_config=create_cors_config(settings.cors_allowed_origins),
         request_class=JSONRequest,
         request_max_body_size=_BODY_LIMIT_BYTES,
         response_cache_config=create_response_cache_config(settings.cache_seconds),
@@ -202,6 +202,7 @@ def _put_together(
             PydanticPlugin(),
             create_problem_plugin(),
             CompleteMethods(),
+            LastingErrorHandlers(),
             Launch(database, settings.trusted_proxies),
             BackupCommands(database),
             EventCommands(database, inspection),
@@ -248,32 +249,3 @@ def _create_relays(listeners: Sequence[DurableListener], database: Database, bus
 def _allowed_hosts(settings: Settings) -> list[DefineMiddleware]:
     hosts = settings.allowed_hosts
     return [DefineMiddleware(AllowedHostsMiddleware, patterns=hosts)] if hosts else []
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_allowed_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.cors_allowed_origins),
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=[
-            "Authorization",
-            "Content-Type",
-            "If-Match",
-            "If-None-Match",
-            "Idempotency-Key",
-            "Traceparent",
-            "X-Request-ID",
-        ],
-        expose_headers=[
-            "ETag",
-            "Link",
-            "Location",
-            "Cache-Status",
-            "Retry-After",
-            "RateLimit",
-            "RateLimit-Policy",
-            "Idempotency-Replayed",
-            "X-Request-ID",
-        ],
-    )

@@ -5,12 +5,13 @@ from urllib.parse import urlencode
 
 from litestar import Request
 from litestar.config.response_cache import ResponseCacheConfig
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import MutableScopeHeaders
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
 from app.http.etags import etag, matches_any
+from app.http.headers import joined_header
 from app.security import Principal
 
 _HIT = "postline; hit"
@@ -38,7 +39,7 @@ class ListCacheMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request for a list."""
         principal: Principal = scope["user"]
-        if_none_match = Headers.from_scope(scope).get("if-none-match")
+        if_none_match = joined_header(scope, "if-none-match")
         if if_none_match is not None and not scope["query_string"]:
             current = etag(principal.timeline_version)
             if matches_any(if_none_match, current):

@@ -14,9 +14,12 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.middleware.authentication import AuthenticationResult
 from litestar.security.jwt import JWTAuth, JWTAuthenticationMiddleware, Token
 
+from app.http.headers import header
 from app.keyring import Keyring, key_id
 from app.timeline import Timelines
 from app.verified_tokens import VerifiedTokens
+
+_CLOCK_TOLERANCE = timedelta(seconds=30)
 
 
 @dataclass
@@ -27,7 +30,9 @@ class AccessToken(Token):
 
     def encode(self, secret: str, algorithm: str) -> str:
         """Return the signed token."""
-        claims = {"sub": self.sub, "sid": self.sid, "jti": self.jti, "iat": self.iat, "exp": self.exp}
+        # A token of the future is refused, and so a new one would be on a node whose clock is behind.
+        issued_at = self.iat - _CLOCK_TOLERANCE
+        claims = {"sub": self.sub, "sid": self.sid, "jti": self.jti, "iat": issued_at, "exp": self.exp}
         return jwt.encode(claims, secret, algorithm, headers={"kid": key_id(secret)})
 
 
@@ -52,7 +57,7 @@ class BearerMiddleware(JWTAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         """Return whom the request's token speaks for."""
-        return await self.authenticate_token(_bearer_token(connection.headers.get(self.auth_header, "")), connection)
+        return await self.authenticate_token(_bearer_token(header(connection.scope, "authorization") or ""), connection)
 
 
 class PrincipalFinder:

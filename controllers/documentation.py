@@ -130,6 +130,6 @@ def example_problem(status: int, detail: str) -> dict[str, Any]:
     return {"type": "about:blank", "title": _PROBLEMS[status][0], "status": status, "detail": detail}
 
 
-def header(name: str, description: str) -> ResponseHeader:
+def response_header(name: str, description: str) -> ResponseHeader:
     """Return a response header for the document only; the handler sets it."""
     return ResponseHeader(name=name, description=description, documentation_only=True)

@@ -16,7 +16,7 @@ from litestar.serialization import encode_json
 from app.security import AuthenticatedRequest
 from app.services.feed import FeedService, Reset, Signal
 from controllers.documentation import BEARER, problems
-from controllers.numbers import check_numbers
+from controllers.numbers import digits_only
 from events.types import PostEvent
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class FeedController(Controller):
             "timeline's version, which is also the list's ETag: read the list, and go on with `Last-Event-ID`. "
             "`reset` says that the history asked for is not kept: read the list anew."
         ),
-        before_request=check_numbers,
+        before_request=digits_only("after", header="Last-Event-ID"),
         media_type=_EVENT_STREAM,
         responses=_STREAM | problems(400, 401, 503),
     )

@@ -13,11 +13,12 @@ from litestar.serialization import encode_json
 
 from app.cache import ListCacheMiddleware, leave_uncached
 from app.http.etags import etag, matches_any, versions_in
+from app.http.headers import joined_header
 from app.ports.reads import Page
 from app.security import AuthenticatedRequest
 from app.services.posts import PostService
-from controllers.documentation import BEARER, header, problems
-from controllers.numbers import check_numbers
+from controllers.documentation import BEARER, problems, response_header
+from controllers.numbers import digits_only
 from models import PostCreate, PostCreated, PostRead, PostUpdate
 
 _LARGEST_POSITION = 2**63 - 1
@@ -62,8 +63,10 @@ class PostController(Controller):
         response_description="The post is committed.",
         responses=problems(400, 401, 413, 415, 422, 503),
         response_headers=[
-            header("Location", "The post's address."),
-            header("Idempotency-Replayed", "`true` where the answer is that of an earlier request with the same key."),
+            response_header("Location", "The post's address."),
+            response_header(
+                "Idempotency-Replayed", "`true` where the answer is that of an earlier request with the same key."
+            ),
         ],
     )
     async def create_post(
@@ -87,15 +90,15 @@ class PostController(Controller):
             "Lists the posts, newest first: all of them, or pages of `limit` posts. The list is never older than the "
             "newest change acknowledged before the request."
         ),
-        before_request=check_numbers,
+        before_request=digits_only("limit", "cursor"),
         cache=True,
         middleware=[ListCacheMiddleware],
         response_description="The posts, newest first.",
         responses=_NOT_MODIFIED | problems(400, 401, 503),
         response_headers=[
-            header("ETag", "The timeline's version that the list shows."),
-            header("Cache-Status", "`postline; hit` or `postline; fwd=miss` (RFC 9211)."),
-            header("Link", 'The next page, as `<…>; rel="next"` (RFC 8288); absent on the last one.'),
+            response_header("ETag", "The timeline's version that the list shows."),
+            response_header("Cache-Status", "`postline; hit` or `postline; fwd=miss` (RFC 9211)."),
+            response_header("Link", 'The next page, as `<…>; rel="next"` (RFC 8288); absent on the last one.'),
         ],
     )
     async def list_posts(
@@ -131,19 +134,19 @@ class PostController(Controller):
         description="Reads one post.",
         response_description="The post.",
         responses=_NOT_MODIFIED | problems(401, 404, 503),
-        response_headers=[header("ETag", "The post's version.")],
+        response_headers=[response_header("ETag", "The post's version.")],
     )
     async def read_post(
         self,
         postID: PostID,
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_none_match: IfNoneMatch = None,
+        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
     ) -> Response[PostRead]:
         """Answer `GET /posts/{postID}`."""
         found = await posts.read(request.user.user_id, postID)
         current = etag(found.version)
-        if matches_any(if_none_match, current):
+        if matches_any(joined_header(request.scope, "if-none-match"), current):
             not_modified: Response[Any] = Response(None, status_code=304, headers={"ETag": current})
             return not_modified
         return Response(found, headers={"ETag": current})
@@ -155,7 +158,7 @@ class PostController(Controller):
         description="Replaces the text, and counts the post's version up. When the answer arrives, it is committed.",
         response_description="The post as it is now.",
         responses=problems(400, 401, 404, 412, 413, 415, 503),
-        response_headers=[header("ETag", "The post's new version.")],
+        response_headers=[response_header("ETag", "The post's new version.")],
     )
     async def update_post(
         self,
@@ -163,10 +166,12 @@ class PostController(Controller):
         data: JSONBody[PostUpdate],
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_match: IfMatch = None,
+        if_match: IfMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
     ) -> Response[PostRead]:
         """Answer `PATCH /posts/{postID}`."""
-        updated = await posts.update(request.user.user_id, postID, data, if_version=versions_in(if_match))
+        updated = await posts.update(
+            request.user.user_id, postID, data, if_version=versions_in(joined_header(request.scope, "if-match"))
+        )
         return Response(updated, headers={"ETag": etag(updated.version)})
 
     @delete(
@@ -182,10 +187,12 @@ class PostController(Controller):
         postID: PostID,
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_match: IfMatch = None,
+        if_match: IfMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
     ) -> None:
         """Answer `DELETE /posts/{postID}`."""
-        await posts.delete(request.user.user_id, postID, if_version=versions_in(if_match))
+        await posts.delete(
+            request.user.user_id, postID, if_version=versions_in(joined_header(request.scope, "if-match"))
+        )
 
 
 async def _encoded(parts: AsyncIterator[Page]) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, EmailStr
+from pydantic import AfterValidator, BeforeValidator, EmailStr
 from pydantic import Field as PydanticField
 from sqlalchemy import BigInteger, String
 from sqlmodel import Field, SQLModel
@@ -32,17 +32,24 @@ def _uncommon(password: str) -> str:
     return password
 
 
-Email = Annotated[EmailStr, AfterValidator(str.lower)]
+def _bare(address: object) -> object:
+    # `EmailStr` would take the address out of "Ada <ada@example.com>".
+    if isinstance(address, str) and "<" in address:
+        raise ValueError("takes an address alone, such as ada@example.com")
+    return address
+
+
+Email = Annotated[EmailStr, BeforeValidator(_bare), AfterValidator(str.lower)]
 """An address, in lower case: addresses are compared without regard to case."""
 
 NewPassword = Annotated[
     StorableText,
-    AfterValidator(_uncommon),
     PydanticField(
         min_length=8,
         max_length=128,
         description="8 to 128 characters, without further rules; the most common passwords are refused.",
     ),
+    AfterValidator(_uncommon),
 ]
 """A password as it may be chosen."""
 

@@ -1,12 +1,46 @@
-"""How a preflight request is refused."""
+"""Which pages of other origins may use the service, and how a preflight request is refused."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from litestar import Request
+from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.headers import header
 from app.http.problems import refused_preflight
+
+
+def create_cors_config(allowed_origins: Sequence[str]) -> CORSConfig | None:
+    """Return which of a page's requests those origins may make, and what of the answers they may read."""
+    if not allowed_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(allowed_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "Idempotency-Key",
+            "Last-Event-ID",
+            "Traceparent",
+            "X-Request-ID",
+        ],
+        expose_headers=[
+            "ETag",
+            "Link",
+            "Location",
+            "Cache-Status",
+            "Retry-After",
+            "RateLimit",
+            "RateLimit-Policy",
+            "Idempotency-Replayed",
+            "X-Request-ID",
+        ],
+    )
 
 
 class PreflightProblems:
@@ -18,7 +52,7 @@ class PreflightProblems:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         # CORS answers OPTIONS itself where there is an origin, and then 400 says that it refuses.
-        if scope.get("method") != "OPTIONS" or not any(name == b"origin" for name, _ in scope["headers"]):
+        if scope.get("method") != "OPTIONS" or header(scope, "origin") is None:
             await self._app(scope, receive, send)
             return
         is_refused = False

@@ -2,8 +2,9 @@
 
 import re
 
-_TAG = re.compile(r'(W/)?"([^"]*)"')
-_VERSION = re.compile(r"[0-9]{1,18}")
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def etag(version: int) -> str:
@@ -17,14 +18,18 @@ def matches_any(if_none_match: str | None, current: str) -> bool:
         return False
     if if_none_match.strip() == "*":
         return True
-    return any(f'"{tag}"' == current for _, tag in _TAG.findall(if_none_match))
+    return any(f'"{tag}"' == current for _, tag in _tags(if_none_match))
 
 
 def versions_in(if_match: str | None) -> frozenset[int] | None:
     """Return the versions that `If-Match` accepts, or `None` where it accepts any.
 
-    Weak tags, and tags that are no version, match nothing (RFC 9110, section 13.1.1).
+    Weak tags, tags that are no version, and what is no list of tags match nothing (RFC 9110, section 13.1.1).
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    return frozenset(int(tag) for weak, tag in _TAG.findall(if_match) if not weak and _VERSION.fullmatch(tag))
+    return frozenset(int(tag) for weak, tag in _tags(if_match) if not weak and _VERSION.fullmatch(tag))
+
+
+def _tags(header: str) -> list[tuple[str, str]]:
+    return _TAG.findall(header) if _TAGS.fullmatch(header) else []

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import InvalidRequest
+from app.http.headers import header
 
 
 class AllowedHostsMiddleware:
@@ -21,7 +22,7 @@ class AllowedHostsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        name = next((value for header, value in scope["headers"] if header == b"host"), b"").decode("latin-1").lower()
+        name = (header(scope, "host") or "").lower()
         host = name.rsplit(":", 1)[0] if name.rpartition(":")[2].isdigit() else name
         is_watching = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
         if not is_watching and not any(fnmatchcase(host, pattern) for pattern in self._patterns):

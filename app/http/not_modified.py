@@ -5,6 +5,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.etags import matches_any
+from app.http.headers import joined_header
 
 
 class NotModifiedMiddleware:
@@ -18,7 +19,7 @@ class NotModifiedMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request for a file."""
-        if_none_match = Headers.from_scope(scope).get("if-none-match")
+        if_none_match = joined_header(scope, "if-none-match")
         is_spared = False
 
         async def send_if_new(message: Message) -> None:

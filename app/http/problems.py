@@ -1,6 +1,7 @@
 """Errors as problem documents (RFC 9457)."""
 
 import logging
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from itertools import islice
@@ -11,10 +12,11 @@ from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from msgspec import Struct
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import DomainError, InvalidRequest, Unauthenticated
+from models.text import WITHOUT_NUL
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,12 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 _BLANK = "about:blank"
 
 _MOST_ERRORS = 100
+
+_UNKNOWN_FIELD = "Extra inputs are not permitted"
+_IN_WORDS = {
+    f"String should match pattern '{WITHOUT_NUL}'": "The character NUL is not permitted",
+    "Expected `int | null`, got `str`": "Expected a whole number without leading zeros",
+}
 
 _DETAILS = {
     404: "There is nothing at this address.",
@@ -58,6 +66,8 @@ def create_problem_plugin() -> ProblemDetailsPlugin:
                 OperationalError: _of_unavailable_database,
                 InterfaceError: _of_unavailable_database,
                 InternalError: _of_unavailable_database,
+                # MySQL's word for a table that is missing, as all are before the migrations.
+                ProgrammingError: _of_unavailable_database,
                 PoolTimeoutError: _of_busy_database,
                 Exception: _of_unexpected_error,
             }
@@ -145,10 +155,12 @@ def _field_errors(entries: Iterable[Any]) -> Iterable[dict[str, str]]:
     """Name each field and what is wrong with it; never the value, which may be a password or a post."""
     for entry in entries:
         field = entry.get("key", "data")
-        if field == "data":
+        message = entry["message"].removeprefix("Value error, ")
+        # What is wrong with the body as a whole comes under Litestar's name for it, which may be a field's name too.
+        if field == "data" and message != _UNKNOWN_FIELD:
             yield {"field": "body", "message": "A JSON object is required"}
             continue
         if entry.get("source") == ParamType.HEADER:
             # Python's name of the parameter, turned back into the header's.
-            field = field.replace("_", "-").title()
-        yield {"field": field, "message": entry["message"].removeprefix("Value error, ")}
+            field = re.sub(r"\bId\b", "ID", field.replace("_", "-").title())
+        yield {"field": field, "message": _IN_WORDS.get(message, message)}

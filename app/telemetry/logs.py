@@ -47,23 +47,16 @@ def configure_logging(*, as_json: bool) -> None:
                     ],
                 }
             },
-            "filters": {"pathless": {"()": lambda: _is_pathless}},
             "handlers": {"line": {"class": "logging.StreamHandler", "formatter": "line"}},
             "loggers": {
                 **{name: {"level": level} for name, level in _LEVELS.items()},
                 # Uvicorn's lines take the way of all others, but for those of its own about requests: they show paths.
                 "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
                 "uvicorn.access": {"level": "INFO", "handlers": [], "propagate": False},
-                "uvicorn.error": {"level": "INFO", "filters": ["pathless"]},
             },
             "root": {"level": "INFO", "handlers": ["line"]},
         }
     )
-
-
-def _is_pathless(record: logging.LogRecord) -> bool:
-    # Of WebSockets, which nothing here takes, uvicorn tells among the errors, with path and query.
-    return '"WebSocket %s"' not in str(record.msg)
 
 
 def _add_request(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

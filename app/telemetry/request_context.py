@@ -6,9 +6,11 @@ from random import getrandbits
 
 from litestar.types import HTTPScope
 
-_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+from app.http.headers import header
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Version, trace, parent and flags (W3C Trace Context, section 3.2); later versions may say more.
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 UNKNOWN_ROUTE = "unknown"
@@ -29,8 +31,8 @@ class RequestContext:
         self._scope = scope
         self._trace: tuple[str, str] | None = None
         self.status = 500
-        sent = _header(scope, b"x-request-id")
-        self.id = sent.decode() if sent and _SANE_ID.fullmatch(sent) else _random_hex(16)
+        sent = header(scope, "x-request-id")
+        self.id = sent if sent and _SANE_ID.fullmatch(sent) else _random_hex(16)
 
     @property
     def method(self) -> str:
@@ -47,8 +49,8 @@ class RequestContext:
     def trace(self) -> tuple[str, str]:
         """The trace's id and this request's own within it, as W3C Trace Context has them."""
         if self._trace is None:
-            match = _TRACEPARENT.fullmatch(_header(self._scope, b"traceparent"))
-            self._trace = match[1].decode() if match else _random_hex(16), _random_hex(8)
+            match = _TRACEPARENT.fullmatch(header(self._scope, "traceparent") or "")
+            self._trace = match[1] if match else _random_hex(16), _random_hex(8)
         return self._trace
 
     @trace.setter
@@ -76,10 +78,3 @@ current_request: ContextVar[RequestContext | None] = ContextVar("current_request
 def _random_hex(size: int) -> str:
     # Ids need to differ, not to be hard to guess.
     return getrandbits(8 * size).to_bytes(size).hex()
-
-
-def _header(scope: HTTPScope, name: bytes) -> bytes:
-    for header, value in scope["headers"]:
-        if header == name:
-            return value
-    return b""

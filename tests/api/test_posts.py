@@ -99,6 +99,32 @@ async def test_a_delete_of_a_version_that_is_gone_deletes_nothing(ada: Person, f
     assert (await ada.request("DELETE", f"/posts/{post_id}", headers={"if-match": '"1"'})).status_code == 204
 
 
+async def test_conditions_may_be_spread_over_several_lines(ada: Person) -> None:
+    post_id = await ada.add("hello")
+    sender = ("authorization", f"Bearer {ada.tokens['access_token']}")
+
+    async def send(method: str, path: str, name: str) -> int:
+        lines = [sender, (name, '"7"'), (name, '"1"')]
+        return (await ada.client.request(method, path, headers=lines)).status_code
+
+    assert await send("GET", "/posts", "if-none-match") == 304
+    assert await send("GET", "/posts?limit=1", "if-none-match") == 304
+    assert await send("GET", f"/posts/{post_id}", "if-none-match") == 304
+    assert await send("DELETE", f"/posts/{post_id}", "if-match") == 204
+
+
+@pytest.mark.parametrize("header", ['"01"', 'x"1"', '"7"x"1"', '*, "1"', ""])
+async def test_a_condition_that_can_not_be_read_is_not_met(ada: Person, fired: Fired, header: str) -> None:
+    post_id = await ada.add("hello")
+    fired.take()
+
+    for method, body in (("PATCH", {"json": {"text": "changed"}}), ("DELETE", {})):
+        refused = await ada.request(method, f"/posts/{post_id}", headers={"if-match": header}, **body)
+        assert_problem(refused, 412)
+    assert await ada.texts() == ["hello"]
+    assert fired.take() == []
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_someone_elses_post_answers_as_a_missing_one(ada: Person, bob: Person, fired: Fired, method: str) -> None:
     post_id = await ada.add("private")
@@ -132,6 +158,7 @@ async def test_a_condition_does_not_tell_of_someone_elses_post(ada: Person, bob:
         ({"text": None}, ["text"]),
         ({}, ["text"]),
         ({"text": "a", "user_id": "x"}, ["user_id"]),
+        ({"text": "a", "data": 1}, ["data"]),
         ([], ["body"]),
         ("text", ["body"]),
         (None, ["body"]),

@@ -36,6 +36,28 @@ async def test_a_body_with_many_faults_gets_a_list_of_the_first(ada: Person) -> 
     assert len(response.json()["errors"]) == 100
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/auth/signup", {"email": "bob@example.com", "password": "short"}, "String should have at least 8 characters"),
+        ("/posts", {"text": "a\x00b"}, "The character NUL is not permitted"),
+        ("/posts", {"text": "a", "data": 1}, "Extra inputs are not permitted"),
+        ("/posts", ["text"], "A JSON object is required"),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_said_in_words(ada: Person, path: str, body: object, message: str) -> None:
+    response = await ada.request("POST", path, json=body)
+
+    assert [error["message"] for error in response.json()["errors"]] == [message]
+
+
+async def test_what_is_wrong_with_a_number_is_said_in_words(ada: Person) -> None:
+    response = await ada.get("/posts?limit=01")
+
+    message = "Expected a whole number without leading zeros"
+    assert response.json()["errors"] == [{"field": "limit", "message": message}]
+
+
 async def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(
     app: Litestar, client: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -68,8 +90,8 @@ async def test_a_sqlite_file_that_is_full_is_503_for_what_does_not_fit(app: Lite
     await ada.add("before")
 
     await set_on_writer(app, "max_page_count = 1")
-    # More than there is room for on pages that are in use already.
-    assert_problem(await ada.request("POST", "/posts", json={"text": "x" * 10_000}), 503)
+    # More than there is room for on pages that are there already.
+    assert_problem(await ada.request("POST", "/posts", json={"text": "x" * 200_000}), 503)
     assert await ada.texts() == ["before"]
 
     await set_on_writer(app, "max_page_count = 1000000")

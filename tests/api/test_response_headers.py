@@ -77,6 +77,28 @@ async def test_a_configured_site_is_let_in_and_no_other(open_app: Litestar) -> N
     assert "etag" in answer.headers["access-control-expose-headers"].lower()
 
 
+async def test_a_configured_site_may_send_every_header_of_the_contract(open_app: Litestar) -> None:
+    operations = [
+        operation for item in open_app.openapi_schema.to_schema()["paths"].values() for operation in item.values()
+    ]
+    headers = {
+        parameter["name"]
+        for operation in operations
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "header"
+    }
+    preflight = {
+        "origin": "https://site.example",
+        "access-control-request-method": "GET",
+        "access-control-request-headers": ",".join(headers | {"Authorization", "Content-Type"}),
+    }
+    async with serve(open_app) as client:
+        answer = await client.options("/posts/events", headers=preflight)
+
+    assert "Last-Event-ID" in headers
+    assert answer.status_code == 204
+
+
 @pytest.mark.parametrize(
     ("host", "is_served"),
     [

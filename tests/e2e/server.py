@@ -29,6 +29,17 @@ def free_port() -> int:
         return port
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do, which connections that have ended don't keep from a port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def environment(**settings: str) -> dict[str, str]:
     """Return this process's environment without settings of the service but these."""
     bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
@@ -68,6 +79,7 @@ class Server:
 
     def __init__(self, folder: Path, port: int, workers: int, settings: dict[str, str], app: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._port = port
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `stop`
         if workers == 1:
             command = ["litestar", "--app-dir", str(ROOT), "--app", app, "run", "--port", str(port)]
@@ -110,6 +122,11 @@ class Server:
         """End the process, and the workers it started, without warning."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(STOP_SECONDS)
+        # Nobody waits for the workers, and the port is theirs until they have ended too.
+        deadline = time.monotonic() + STOP_SECONDS
+        while not _is_free(self._port):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -106,6 +106,22 @@ def test_a_head_without_end_is_cut_off(target: Target, piece: bytes) -> None:
         assert sent < 20 * MEBIBYTE
 
 
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"0\r\n", b"a: b\r\n" * 10_000),
+        (b"0\r\na: ", b"a" * 60_000),
+        (b"1; a=", b"a" * 60_000),
+    ],
+    ids=["trailers", "a trailer", "a chunk's extension"],
+)
+def test_what_comes_besides_a_body_without_end_is_cut_off(target: Target, begin: bytes, piece: bytes) -> None:
+    with target.connect() as connection:
+        connection.sendall(target.head("GET /health/live", "Transfer-Encoding: chunked") + b"\r\n" + begin)
+        with pytest.raises(ConnectionError):
+            connection.sendall(piece * 1000)
+
+
 def test_an_address_without_end_is_cut_off(target: Target) -> None:
     with target.connect() as connection, pytest.raises(ConnectionError):
         connection.sendall(b"GET /" + b"a" * 100 * MEBIBYTE)
@@ -137,6 +153,20 @@ def test_clients_that_stop_reading_hold_little_and_not_for_long(target: Target) 
         # While they hold what such lists are read with, others wait for it; and then no longer.
         time.sleep(PATIENCE_SECONDS + 1)
         assert len(list_of(target)) > 20_000_000
+
+
+def test_a_client_that_reads_slowly_but_steadily_gets_all_of_a_large_answer(target: Target) -> None:
+    # So many characters are held and sent as a whole, and they are more bytes than the system takes at once.
+    reader = target._replace(person=Client.sign_up(target.server.url, "slow@example.com"))
+    for _ in range(10):
+        reader.person.add("🐘" * 250_000)
+    with reader.connect(receive_buffer=65_536) as connection:
+        connection.sendall(reader.head("GET /posts", "Connection: close") + b"\r\n")
+        taken = 0
+        while part := connection.recv(131_072):
+            taken += len(part)
+            time.sleep(0.04)
+    assert taken > 10_000_000
 
 
 def list_of(target: Target) -> bytes:
