@@ -1,7 +1,10 @@
-/** The form for a new post. What is typed stays in this window, through reloads too, until the service has it. */
+/**
+ * The form for a new post. What is typed stays in this window until the service has it; through reloads too, unless it
+ * is larger than a browser stores.
+ */
 
 import { clear, submitted } from "./forms.js";
-import { Unreachable, request, session } from "./session.js";
+import { Unreachable, request, session, stored } from "./session.js";
 
 const DRAFT = "postline.draft";
 const form = document.getElementById("composer");
@@ -11,7 +14,7 @@ let draft;
 
 /** Shows what this person left unsent here. */
 export function openComposer() {
-  draft = JSON.parse(sessionStorage.getItem(DRAFT));
+  draft = stored(sessionStorage, DRAFT);
   // Someone else's is nobody's business.
   const { email } = session();
   if (draft?.email !== email) write("", email);
@@ -65,7 +68,12 @@ const write = (text, email = draft.email) => store({ email, text, key: randomKey
 
 function store(changed) {
   draft = changed;
-  sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+  try {
+    sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+  } catch {
+    // Browsers store some five million characters. Beyond them a draft lasts until the next reload, not an older one.
+    sessionStorage.removeItem(DRAFT);
+  }
 }
 
 // Not crypto.randomUUID, which browsers have on https and on this machine only.

@@ -27,7 +27,16 @@ export class Unreachable extends Error {}
 export class LoggedOut extends Error {}
 
 /** Returns `{email, access_token, refresh_token, refresh_at}`, or null. */
-export const session = () => JSON.parse(localStorage.getItem(KEY));
+export const session = () => stored(localStorage, KEY);
+
+/** Returns what is stored under a key, or null where nothing is, or nothing that can be read. */
+export function stored(storage, key) {
+  try {
+    return JSON.parse(storage.getItem(key));
+  } catch {
+    return null;
+  }
+}
 
 /** Calls back when another window logs in or out, or renews the tokens. */
 export function onSessionElsewhere(callback) {

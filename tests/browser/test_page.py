@@ -236,6 +236,30 @@ def bob(visit: Callable[..., Visitor], server: Server) -> Visitor:
     return visit(server.url)
 
 
+def test_a_draft_that_is_too_large_to_be_stored_can_be_typed_all_the_same(ada: Visitor) -> None:
+    window = ada.sign_up("types-much@example.com")
+    field = window.get_by_label("New post")
+    field.fill("kept")
+
+    field.evaluate("""field => {
+        field.value = "x".repeat(6_000_000);
+        field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+    }""")
+    assert window.evaluate("sessionStorage.getItem('postline.draft')") is None
+
+    write(window, "shorter")
+    expect(window.locator(".post .text")).to_have_text(["shorter"])
+
+
+def test_a_damaged_session_is_none(ada: Visitor) -> None:
+    window = ada.open()
+    window.evaluate("localStorage.setItem('postline.session', '{')")
+    window.reload()
+
+    expect(window.get_by_role("heading", name="Log in")).to_be_visible()
+    ada.sign_up("damaged@example.com")
+
+
 def test_what_one_person_left_unsent_is_not_shown_to_the_next(bob: Visitor) -> None:
     window = bob.sign_up("leaves-a-draft@example.com")
     window.get_by_label("New post").fill("not for others")
