@@ -15,7 +15,7 @@ from app.bounded_store import BoundedStore
 from app.cache import create_response_cache_config
 from app.commands.backup import BackupCommands
 from app.commands.events import EventCommands
-from app.commands.run import BackgroundWork, Connections, Launch, serving
+from app.commands.run import RunCommand
 from app.database import Database
 from app.delivery.database_watch import DatabaseWatch
 from app.delivery.outbox import SqlOutbox
@@ -31,6 +31,7 @@ from app.http.methods import CompleteMethods, HeadMiddleware
 from app.http.problems import create_problem_plugin
 from app.http.requests import JSONRequest
 from app.http.response_headers import add_response_headers
+from app.jwt_secret import resolve_keyring
 from app.limits import Limit
 from app.passwords import Argon2Passwords
 from app.pruning import Pruner
@@ -44,7 +45,8 @@ from app.services.feed import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionService
 from app.services.webhooks import WebhookService
-from app.settings import ConfigurationError, Environment, Settings, load_settings, resolve_keyring
+from app.serving import BackgroundWork, Connections, serving
+from app.settings import ConfigurationError, Environment, Settings, load_settings
 from app.telemetry.backlog_metrics import BacklogMetrics
 from app.telemetry.logs import configure_logging
 from app.telemetry.measures import measures
@@ -203,7 +205,7 @@ def _put_together(
             create_problem_plugin(),
             CompleteMethods(),
             LastingErrorHandlers(),
-            Launch(database, settings.trusted_proxies),
+            RunCommand(database, settings.trusted_proxies),
             BackupCommands(database),
             EventCommands(database, inspection),
         ],

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVarTuple
 
 from asyncmy.constants import FIELD_TYPE
 from asyncmy.converters import conversions
-from sqlalchemy import URL, Connection, Dialect, Row, Select, event, func, select, text
+from sqlalchemy import URL, Connection, Dialect, ExceptionContext, Row, Select, event, func, select, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -68,6 +68,7 @@ class Database:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
             self.snapshots = create_async_engine(url, **options | {"pool_size": _SNAPSHOTS_AT_ONCE})
             for engine in self.engines.values():
+                event.listen(engine.sync_engine, "do_connect", partial(_create_for_owner, Path(url.database or "")))
                 event.listen(
                     engine.sync_engine,
                     "connect",
@@ -84,15 +85,16 @@ class Database:
             for engine in self.engines.values():
                 event.listen(engine.sync_engine, "checkin", _note_time)
                 event.listen(engine.sync_engine, "checkout", partial(_ping_unless_recent, engine.dialect))
+                event.listen(engine.sync_engine, "handle_error", _forget_what_was_written)
 
     def create_folder(self) -> None:
-        """Make the folder that a SQLite file lies in.
+        """Make the folder that a SQLite file lies in, for its owner only.
 
         Raises:
             OSError: It can't be made.
         """
         if self.is_sqlite and self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(self.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def rows(
         self, statement: Select[*Columns], values: Mapping[str, Any] | None = None
@@ -122,7 +124,11 @@ class Database:
     async def locked(self, names: Iterable[str]) -> AsyncIterator[list[str]]:
         """Yield those of the names that no other process has locked in this database; they are locked meanwhile.
 
-        The server releases them however the process ends. On SQLite, which has one process, they are all free.
+        The server releases them however the process ends, or its connection is lost. On SQLite, which has one process,
+        they are all free.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError, DBAPIError: No connection came free in time, or it is lost.
         """
         wanted = list(names)
         if self.is_sqlite:
@@ -158,6 +164,8 @@ def _mysql_arguments(answer_seconds: float | None) -> dict[str, Any]:
     # Whoever waits for a lock is told so by the server in time, and keeps the connection.
     lock_seconds = _MYSQL_LOCK_SECONDS if answer_seconds is None else max(1, int(answer_seconds) - 1)
     arguments: dict[str, Any] = {
+        # Whatever the URL says: there is text that no other one can carry.
+        "charset": "utf8mb4",
         "conv": _CONVERSIONS,
         # Since 11.6.2 MariaDB refuses by default to write what another transaction wrote after this one first read.
         "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
@@ -183,6 +191,20 @@ def _ping_unless_recent(dialect: Dialect, dbapi_connection: Any, record: Connect
     except (dialect.loaded_dbapi.Error, OSError) as error:
         # The others were made before it, so none of them is asked: each is made anew when it is next used.
         raise InvalidatePoolError from error
+
+
+def _forget_what_was_written(context: ExceptionContext) -> None:
+    # The server's message quotes it, and would carry posts and addresses into the log; its number stays.
+    error = context.sqlalchemy_exception
+    if context.parameters and error is not None and error.orig is not None:
+        error.orig.args = error.orig.args[:1]
+        error.args = (str(error.orig),)
+
+
+def _create_for_owner(path: Path, *_: object) -> None:
+    # SQLite would let everybody read it. Its log gets the same mode; where there can be no file, SQLite says why.
+    with suppress(OSError):
+        path.touch(mode=0o600, exist_ok=False)
 
 
 def _prepare_sqlite_connection(lock_seconds: float, dbapi_connection: Any, _record: object) -> None:

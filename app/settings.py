@@ -1,24 +1,32 @@
 """Every setting, typed, read once from the environment or `.env`."""
 
-import os
-import secrets
+import re
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
 from limits import parse_many
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
-from app.keyring import Keyring
+from app.database_url import parse_database_url, sqlite_url
 
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
 _MINIMUM_SECRET_BYTES = 32
 _MINIMUM_DISTINCT_CHARACTERS = 12
+_CENTURY_SECONDS = 36_500 * 86_400
+_LANE_KIB = 8
 
 
 class ConfigurationError(Exception):
@@ -33,8 +41,38 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-Words = Annotated[tuple[str, ...], NoDecode]
-"""Several words, with commas between them."""
+def _matching(pattern: str, otherwise: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(otherwise)
+        return value
+
+    return AfterValidator(check)
+
+
+def _as_network(value: str | IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise ValueError(
+            "takes addresses and networks, such as 10.0.0.1 or 10.0.0.0/8, but not 10.0.0.1/8, "
+            "which has bits beyond its prefix"
+        ) from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_as_network)]
+
+HostPattern = Annotated[
+    str,
+    StringConstraints(to_lower=True),
+    _matching(r"[\w.*?-]+", "takes names without scheme and port, such as api.example.com or *.example.org"),
+]
+
+Origin = Annotated[
+    str,
+    StringConstraints(to_lower=True),
+    _matching(r"\*|null|(\*|[a-z][a-z0-9+.-]*://)[^/?#@\s]+", "takes origins, such as https://app.example.com"),
+]
 
 
 class Settings(BaseSettings):
@@ -57,24 +95,24 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr | None = None
     jwt_previous_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    access_token_seconds: int = Field(default=900, ge=1)
-    session_seconds: int = Field(default=30 * 86_400, ge=60)
+    access_token_seconds: int = Field(default=900, ge=1, le=_CENTURY_SECONDS)
+    session_seconds: int = Field(default=30 * 86_400, ge=60, le=_CENTURY_SECONDS)
 
-    argon2_memory_kib: int = Field(default=19_456, ge=8)
-    argon2_iterations: int = Field(default=2, ge=1)
-    argon2_parallelism: int = Field(default=1, ge=1)
+    argon2_memory_kib: int = Field(default=19_456, ge=_LANE_KIB, le=4 * 1024 * 1024)
+    argon2_iterations: int = Field(default=2, ge=1, le=1000)
+    argon2_parallelism: int = Field(default=1, ge=1, le=255)
     password_threads: int = Field(default=2, ge=1, le=64)
     password_queue_limit: int = Field(default=64, ge=0)
 
     event_retention_days: int = Field(default=30, ge=1, le=36_500)
-    prune_seconds: int = Field(default=300, ge=1)
+    prune_seconds: int = Field(default=300, ge=1, le=_CENTURY_SECONDS)
 
     auth_rate_limit: str = "100/minute"
     failure_limits: str = "5/minute;10/15minute;20/hour"
-    trusted_proxies: Words = ()
-    allowed_hosts: Words = ()
-    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
-    cors_allowed_origins: Words = ()
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_hosts: Annotated[tuple[HostPattern, ...], NoDecode] = ()
+    webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    cors_allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
 
     access_log_seconds: float = Field(default=1.0, ge=0)
 
@@ -85,7 +123,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_supported_database(cls, value: str | None) -> str | None:
         if value is not None:
-            _with_async_driver(value)
+            parse_database_url(value)
         return value
 
     @field_validator("redis_url")
@@ -110,13 +148,23 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != ("*",):
+            for word in value:
+                _as_network(word)
+        return value
+
     @field_validator("auth_rate_limit", "failure_limits")
     @classmethod
     def _is_limit(cls, value: str) -> str:
         try:
-            parse_many(value)
+            windows = parse_many(value)
         except ValueError:
             raise ValueError("is no limit, such as 5/minute or 5/minute;20/hour") from None
+        if not all(window.amount for window in windows):
+            raise ValueError("must allow at least one attempt, such as 1/minute")
         return value
 
     @model_validator(mode="after")
@@ -130,6 +178,12 @@ class Settings(BaseSettings):
                     f"JWT_SECRET is too weak: production takes at least {_MINIMUM_SECRET_BYTES} random bytes, "
                     "such as `openssl rand -hex 32` prints"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _argon2_has_memory_for_each_lane(self) -> Self:
+        if self.argon2_memory_kib < _LANE_KIB * self.argon2_parallelism:
+            raise ValueError(f"ARGON2_MEMORY_KIB must be at least {_LANE_KIB} times ARGON2_PARALLELISM")
         return self
 
     @model_validator(mode="after")
@@ -152,8 +206,8 @@ class Settings(BaseSettings):
             }[self.environment]
         )
         if chosen is None:
-            return URL.create(_DRIVERS["sqlite"], database=str(self.data_dir / f"{self.environment}.db"))
-        return _with_async_driver(chosen)
+            return sqlite_url(self.data_dir / f"{self.environment}.db")
+        return parse_database_url(chosen)
 
 
 def load_settings() -> Settings:
@@ -168,47 +222,6 @@ def load_settings() -> Settings:
         raise ConfigurationError(
             "; ".join(_describe(problem["loc"], problem["msg"]) for problem in error.errors())
         ) from None
-
-
-def resolve_keyring(settings: Settings) -> Keyring:
-    """Return the secrets, of which `JWT_SECRET` signs, or else one that is generated once and kept with the data.
-
-    Raises:
-        ConfigurationError: The data folder can't be written.
-    """
-    secret = _kept_secret(settings) if settings.jwt_secret is None else settings.jwt_secret.get_secret_value()
-    return Keyring(secret, tuple(previous.get_secret_value() for previous in settings.jwt_previous_secrets))
-
-
-def _kept_secret(settings: Settings) -> str:
-    path = settings.data_dir / "jwt_secret"
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"jwt_secret.{os.getpid()}")
-        if not path.exists():
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_hex(_MINIMUM_SECRET_BYTES), encoding="ascii")
-            try:
-                # A link is made whole or not at all, so of several processes that start at once all read one secret.
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return path.read_text(encoding="ascii")
-    except OSError as error:
-        raise ConfigurationError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
-
-
-def _with_async_driver(value: str) -> URL:
-    try:
-        url = make_url(value)
-    except ArgumentError:
-        raise ValueError("is no database URL, such as mysql+asyncmy://user:password@host:3306/name") from None
-    backend = url.get_backend_name()
-    if backend not in _DRIVERS or (url.drivername not in {backend, _DRIVERS[backend]}):
-        raise ValueError("names a database that is not supported; use mysql+asyncmy://… or sqlite+aiosqlite:///…")
-    return url.set(drivername=_DRIVERS[backend])
 
 
 def _describe(location: tuple[int | str, ...], message: str) -> str:

@@ -4,6 +4,7 @@ aiosqlite crosses four times: for a cursor, to run the statement, to fetch the r
 takes longer than a small statement does.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
@@ -59,7 +60,25 @@ class _Cursor:
 
 
 class _Connection(aiosqlite.Connection):
-    """An aiosqlite connection with those cursors."""
+    """An aiosqlite connection with those cursors, which is closed where nobody waits for it any more."""
+
+    async def _connect(self) -> Self:
+        opening = asyncio.ensure_future(super()._connect())
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._close_unless_failed)
+            raise
+        return self
+
+    def _close_unless_failed(self, opening: asyncio.Future[aiosqlite.Connection]) -> None:
+        if opening.exception() is None:
+            self.stop()
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        # Where closing it is cancelled, SQLAlchemy stops it and the closing does too: by then no thread may be left to
+        # answer, and the closing would wait until it is collected, which asyncio complains of.
+        return super().stop() if self._running else None
 
     def cursor(self) -> Any:
         return _Cursor(self._execute, self._conn)

@@ -1,7 +1,7 @@
 """A MariaDB server of the tests' own, that can be paused, killed and brought back."""
 
 import asyncio
-import getpass
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ from tests.own_server import OwnServer
 from tests.services import program
 
 _START_SECONDS = 30
+# Only root has to say whom it runs as; in a container, others may have an id without a name.
+_USER = ["--user=root"] if os.geteuid() == 0 else []
 
 
 class MariaDBServer(OwnServer):
@@ -31,7 +33,7 @@ class MariaDBServer(OwnServer):
             "--no-defaults",
             f"--datadir={folder / 'data'}",
             f"--socket={folder / 'socket'}",
-            f"--user={getpass.getuser()}",
+            *_USER,
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
             f"--port={self.port}",
@@ -108,7 +110,7 @@ def mariadb_server(folder: Path) -> Iterator[MariaDBServer]:
             program("mariadb-install-db"),
             "--no-defaults",
             f"--datadir={folder / 'data'}",
-            f"--user={getpass.getuser()}",
+            *_USER,
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ],

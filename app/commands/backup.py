@@ -8,9 +8,9 @@ import click
 from litestar.plugins import CLIPlugin
 
 from app.backup import BackupError, back_up, restore
-from app.commands.run import sole_user_of
 from app.database import Database
 from app.settings import ConfigurationError
+from app.sqlite_lock import sole_user_of
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

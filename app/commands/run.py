@@ -1,4 +1,4 @@
-"""What happens before the first request: the checks an operator should hear of at once, and the life of resources."""
+"""`litestar run`: the checks an operator should hear of at once, and the server."""
 
 import asyncio
 import logging
@@ -6,36 +6,31 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import click
 import uvicorn
-from filelock import FileLock, Timeout
 from litestar import Litestar
 from litestar.plugins import CLIPlugin
 from sqlalchemy.exc import DBAPIError
 
 from app import schema
 from app.database import Database
-from app.delivery.wakeups import Wakeups
 from app.http.protocol import BoundedProtocol
-from app.passwords import Argon2Passwords
 from app.settings import ConfigurationError
-from app.stopping import called_on_stop_signals
+from app.sqlite_lock import sole_user_of
 from app.telemetry.metrics import DIRECTORY_VARIABLE
 
 logger = logging.getLogger(__name__)
 
 _DATABASE_ANSWER_SECONDS = 15
 _GRACE_SECONDS = 20
-_END_OF_WORK_SECONDS = 15
 
 
-class Launch(CLIPlugin):
+class RunCommand(CLIPlugin):
     """Checks what `litestar run` is about to rely on, prints where the service can be found, and serves."""
 
     def __init__(self, database: Database, trusted_proxies: tuple[str, ...]) -> None:
@@ -119,81 +114,6 @@ def _check(database: Database, options: Mapping[str, Any]) -> None:
     if has_port:
         address = f"http://{options['host']}:{options['port']}"
         click.echo(f"Postline: {address}/ (the API: {address}/docs)")
-
-
-class BackgroundWork(Protocol):
-    """What the process does besides answering."""
-
-    async def run(self) -> None:
-        """Do it until told to stop, and then end within seconds, with nothing half done."""
-
-    def stop(self) -> None:
-        """Let `run` end."""
-
-
-class Connections(Protocol):
-    """Connections that the process holds while it serves."""
-
-    async def close(self) -> None:
-        """Close them all."""
-
-
-@asynccontextmanager
-async def serving(
-    database: Database,
-    passwords: Argon2Passwords,
-    wakeups: Wakeups,
-    work: Sequence[BackgroundWork],
-    connections: Sequence[Connections],
-) -> AsyncIterator[None]:
-    """Hold what the process needs while it serves. A SQLite database is migrated first, and held alone.
-
-    Raises:
-        ConfigurationError: Another process serves the same SQLite file.
-    """
-    with ExitStack() as stack:
-        stack.callback(passwords.close)
-        if database.is_sqlite:
-            stack.enter_context(sole_user_of(database))
-            await schema.upgrade(database)
-        stack.enter_context(called_on_stop_signals(wakeups.stop))
-        running = [asyncio.create_task(each.run()) for each in work]
-        try:
-            yield
-        finally:
-            wakeups.stop()
-            for each in work:
-                each.stop()
-            _, hanging = await asyncio.wait(running, timeout=_END_OF_WORK_SECONDS)
-            for task in hanging:
-                task.cancel()
-            for held in connections:
-                await held.close()
-
-
-@contextmanager
-def sole_user_of(database: Database) -> Iterator[None]:
-    """Keep other processes of this service off a SQLite file; the system releases it however the process ends.
-
-    Raises:
-        ConfigurationError: Another process holds it, or the folder can't be written.
-    """
-    path = Path(database.url.database or "")
-    try:
-        database.create_folder()
-        lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
-        lock.acquire()
-    except Timeout:
-        raise ConfigurationError(
-            f"another process serves {path}: stop it, or set DATABASE_URL to a MySQL or MariaDB database, "
-            "which any number of processes can share"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"the data folder {path.parent} can't be used: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _check_port(host: str, port: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,20 @@ def test_it_starts_from_nothing_and_says_where_it_is(tmp_path: Path) -> None:
         for path in ("/", "/docs"):
             assert httpx.get(f"{server.url}{path}").status_code == 200
         assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_what_it_stores_only_its_own_user_can_read(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        Client.sign_up(server.url, "ada@example.com")
+        data = tmp_path / "data"
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (data, *data.iterdir())}
+
+    assert modes.pop("data") == 0o700
+    assert {name: modes[name] for name in ("development.db", "development.db-wal", "development.db-shm")} == {
+        "development.db": 0o600,
+        "development.db-wal": 0o600,
+        "development.db-shm": 0o600,
+    }
 
 
 def test_starting_again_keeps_users_posts_and_tokens(tmp_path: Path) -> None:
@@ -85,6 +100,10 @@ def test_in_production_every_line_of_the_log_is_json(tmp_path: Path) -> None:
     with serving(tmp_path, settings=settings) as server:
         Client.sign_up(server.url, "ada@example.com")
         httpx.get(f"{server.url}/nope?secret")
+        # A line is written when its answer has been sent.
+        deadline = time.monotonic() + 5
+        while "unknown" not in server.output() and time.monotonic() < deadline:
+            time.sleep(0.01)
         said = server.output().splitlines()
 
     logged = [json.loads(line) for line in said if not line.startswith("Postline: ")]

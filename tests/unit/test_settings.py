@@ -9,7 +9,8 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from app.settings import ConfigurationError, Settings, load_settings, resolve_keyring
+from app.jwt_secret import resolve_keyring
+from app.settings import ConfigurationError, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_URL = "mysql+asyncmy://root:123456789@localhost:5444/backend?charset=utf8mb4"
@@ -56,8 +57,29 @@ def test_settings_come_from_the_env_file_too() -> None:
         ("DATABASE_URL", "postgresql://u:hunter2@h/d", "DATABASE_URL: names a database that is not supported"),
         ("DATABASE_URL", "mysql+pymysql://u:hunter2@h/d", "DATABASE_URL: names a database that is not supported"),
         ("DATABASE_URL", "hunter2", "DATABASE_URL: is no database URL"),
+        ("DATABASE_URL", "mysql://u:hunter2@h:99999/d", "DATABASE_URL: is no database URL"),
+        ("DATABASE_URL", "mysql://u:hunter2@h/d?foo=bar", "DATABASE_URL: has an option after the question mark"),
+        ("DATABASE_URL", "mysql://u:hunter2@h/d?local_infile=x", "DATABASE_URL: has an option after the question mark"),
+        ("DATABASE_URL", "mysql://u:hunter2@h/d?connect_timeout=9", "DATABASE_URL: has an option after the question"),
+        ("DATABASE_URL", "mysql://u:hunter2@h", "DATABASE_URL: names no lasting database"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///:memory:", "DATABASE_URL: names no lasting database"),
+        ("DATABASE_URL", "sqlite+aiosqlite://", "DATABASE_URL: names no lasting database"),
         ("CACHE_SECONDS", "301", "CACHE_SECONDS: Input should be less than or equal to 300"),
         ("AUTH_RATE_LIMIT", "often", "AUTH_RATE_LIMIT: is no limit"),
+        ("AUTH_RATE_LIMIT", "0/minute", "AUTH_RATE_LIMIT: must allow at least one"),
+        ("FAILURE_LIMITS", "5/minute;0/hour", "FAILURE_LIMITS: must allow at least one"),
+        ("ARGON2_MEMORY_KIB", "99999999999", "ARGON2_MEMORY_KIB: Input should be less than or equal to"),
+        ("ARGON2_PARALLELISM", "99999999999", "ARGON2_PARALLELISM: Input should be less than or equal to"),
+        ("ACCESS_TOKEN_SECONDS", "99999999999999", "ACCESS_TOKEN_SECONDS: Input should be less than or equal to"),
+        ("SESSION_SECONDS", "99999999999999", "SESSION_SECONDS: Input should be less than or equal to"),
+        ("PRUNE_SECONDS", "99999999999999", "PRUNE_SECONDS: Input should be less than or equal to"),
+        ("TRUSTED_PROXIES", "10.0.0.1,proxy", "TRUSTED_PROXIES: takes addresses and networks"),
+        ("TRUSTED_PROXIES", "10.0.0.1,*", "TRUSTED_PROXIES: takes addresses and networks"),
+        ("ALLOWED_HOSTS", "http://api.example.com/", "ALLOWED_HOSTS: takes names without scheme and port"),
+        ("ALLOWED_HOSTS", "api.example.com:8000", "ALLOWED_HOSTS: takes names without scheme and port"),
+        ("CORS_ALLOWED_ORIGINS", "example.com", "CORS_ALLOWED_ORIGINS: takes origins, such as https://"),
+        ("CORS_ALLOWED_ORIGINS", "https://example.com/", "CORS_ALLOWED_ORIGINS: takes origins, such as https://"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8", "WEBHOOK_ALLOWED_NETWORKS: takes addresses and networks"),
         ("ACCESS_TOKEN_SECONDS", "soon", "ACCESS_TOKEN_SECONDS: Input should be a valid integer"),
     ],
 )
@@ -71,6 +93,45 @@ def test_an_unusable_value_is_named_but_not_repeated(
     assert complaint in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_argon2_needs_memory_for_each_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGON2_MEMORY_KIB", "31")
+    monkeypatch.setenv("ARGON2_PARALLELISM", "4")
+    with pytest.raises(ConfigurationError, match="ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM"):
+        load_settings()
+
+    monkeypatch.setenv("ARGON2_MEMORY_KIB", "32")
+    assert load_settings().argon2_parallelism == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", COMPOSE_URL),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "10.0.0.1,fd00::/8"),
+        ("ALLOWED_HOSTS", "localhost,10.0.0.1,my_service,*.example.org"),
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "http://localhost:3000,https://*.example.com,chrome-extension://abcdef,null"),
+    ],
+)
+def test_what_operators_write_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+
+    taken = getattr(load_settings(), name.lower())
+    assert (taken if isinstance(taken, str) else ",".join(taken)) == value
+
+
+def test_hosts_and_origins_are_compared_in_lower_case_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "API.example.com")
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", "https://App.example.com")
+
+    settings = load_settings()
+    assert (settings.allowed_hosts, settings.cors_allowed_origins) == (
+        ("api.example.com",),
+        ("https://app.example.com",),
+    )
 
 
 @pytest.mark.parametrize("secret", [None, "", "short", "a" * 64, "change-me"])
@@ -98,6 +159,7 @@ def test_elsewhere_a_secret_is_generated_once_and_kept_for_the_owner_only() -> N
     assert len(secret) >= 64
     assert resolve_keyring(settings).current == secret
     assert stat.S_IMODE(Path("data/jwt_secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path("data").stat().st_mode) == 0o700
     assert [path.name for path in Path("data").iterdir()] == ["jwt_secret"]
 
 

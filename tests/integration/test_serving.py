@@ -1,0 +1,112 @@
+"""What the process does besides answering: it goes on whatever fails, and ends before what it uses is closed."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+
+import pytest
+
+from app.database import Database
+from app.delivery.wakeups import Wakeups
+from app.passwords import Argon2Passwords
+from app.serving import BackgroundWork, Connections, serving
+from tests.conftest import sqlite_url
+
+
+class Failing:
+    """Work that fails the first time, in a way that nobody expected."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.goes_on = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        self.began += 1
+        if self.began == 1:
+            raise LookupError("a post's text")
+        self.goes_on.set()
+        await self.stopping.wait()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+
+class Hanging:
+    """Work that does not hear that it is to stop, and takes a moment to end when it is cancelled."""
+
+    def __init__(self, happened: list[str]) -> None:
+        self.happened = happened
+
+    async def run(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+            self.happened.append("ended")
+
+    def stop(self) -> None:
+        pass
+
+
+class Held:
+    """A connection that is closed, and may fail at it."""
+
+    def __init__(self, happened: list[str], failure: Exception | None = None) -> None:
+        self.happened = happened
+        self.failure = failure
+
+    async def close(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.happened.append("closed")
+
+
+@pytest.fixture
+def database(migrated_sqlite: Path, tmp_path: Path) -> Database:
+    path = tmp_path / "test.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    return Database(sqlite_url(path), pool_size=1)
+
+
+def serve(
+    database: Database, work: Sequence[BackgroundWork], connections: Sequence[Connections]
+) -> AbstractAsyncContextManager[None]:
+    passwords = Argon2Passwords(memory_kib=8, iterations=1, parallelism=1, threads=1, queue_limit=1)
+    return serving(database, passwords, Wakeups(), work, [*connections, database])
+
+
+async def test_work_that_fails_unexpectedly_is_begun_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.serving._PAUSE_SECONDS", 0.01)
+    failing = Failing()
+
+    async with asyncio.timeout(5), serve(database, [failing], []):
+        await failing.goes_on.wait()
+
+    assert "Failing failed and begins again: LookupError" in caplog.text
+    assert "text" not in caplog.text
+
+
+async def test_what_hangs_has_ended_before_connections_are_closed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.serving._END_OF_WORK_SECONDS", 0.2)
+    happened: list[str] = []
+
+    async with serve(database, [Hanging(happened)], [Held(happened)]):
+        await asyncio.sleep(0)
+
+    assert happened == ["ended", "closed"]
+
+
+async def test_a_connection_that_can_not_be_closed_keeps_no_other_open(database: Database) -> None:
+    happened: list[str] = []
+
+    async with serve(database, [Failing()], [Held(happened, OSError("gone")), Held(happened)]):
+        pass
+
+    assert happened == ["closed"]
