@@ -34,12 +34,15 @@ def restore(copy: Path, database: Path, *, force: bool = False) -> None:
 
     Raises:
         BackupError: The copy is damaged, or none of this service, or of a later version; or, without `force`, there
-            is a database already.
+            is a database already; or somebody uses the one that is there.
     """
     _check_free(database, force=force)
     _check_database(copy)
     with _draft_of(copy, database) as draft:
-        # What the database before had not yet taken over from its log must not be taken for the new one's.
+        # What the database before had not yet taken over from its log must not be taken for the new one's. It takes it
+        # over first, and so has lost nothing if it stays.
+        if database.exists():
+            _empty_log(database)
         for suffix in ("-wal", "-shm"):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
         draft.replace(database)
@@ -94,6 +97,19 @@ def _draft_of(source: Path, target: Path) -> Iterator[Path]:
 
 def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+def _empty_log(database: Path) -> None:
+    """Bring what is in the log into the database, unless there is nothing to save: it is damaged, or none at all."""
+    try:
+        with closing(sqlite3.connect(database, timeout=0)) as connection:
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        return
+    if is_busy:
+        raise BackupError(f"{database} is in use")
 
 
 def _flush(path: Path) -> None:

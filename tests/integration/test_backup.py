@@ -66,21 +66,64 @@ def test_nothing_is_replaced_unless_that_is_asked_for(database: Path, tmp_path: 
     restore(copy, database, force=True)
 
 
-def test_a_copy_takes_the_place_of_a_database_and_of_its_log(database: Path, tmp_path: Path) -> None:
-    back_up(database, tmp_path / "copy.db")
+def leave_changes_in_the_log_of(database: Path) -> None:
+    """Set the epoch to 42, and leave the files as a process does that is killed."""
     with changing(database) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("UPDATE shared_epoch SET epoch = 42")
-        # As a process leaves it that is killed.
         killed = {path: path.read_bytes() for path in database.parent.iterdir()}
     for path, content in killed.items():
         path.write_bytes(content)
     assert database.with_name("postline.db-wal") in killed
 
+
+def test_a_copy_takes_the_place_of_a_database_and_of_its_log(database: Path, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy.db")
+    leave_changes_in_the_log_of(database)
+
     restore(tmp_path / "copy.db", database, force=True)
 
     assert epoch_in(database) == 1
     assert [path.name for path in database.parent.iterdir()] == ["postline.db"]
+
+
+def test_a_database_that_could_not_be_replaced_has_lost_nothing(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(database, tmp_path / "copy.db")
+    leave_changes_in_the_log_of(database)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(BackupError, match="Permission denied"):
+        restore(tmp_path / "copy.db", database, force=True)
+
+    assert epoch_in(database) == 42
+
+
+def test_a_damaged_database_is_replaced(database: Path, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy.db")
+    no_database(database)
+
+    restore(tmp_path / "copy.db", database, force=True)
+
+    assert epoch_in(database) == 1
+
+
+def test_a_database_that_somebody_reads_is_not_replaced(database: Path, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy.db")
+    with changing(database) as reader, changing(database) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        reader.execute("BEGIN")
+        reader.execute("SELECT epoch FROM shared_epoch").fetchone()
+        writer.execute("UPDATE shared_epoch SET epoch = 42")
+
+        with pytest.raises(BackupError, match="in use"):
+            restore(tmp_path / "copy.db", database, force=True)
+
+    assert epoch_in(database) == 42
 
 
 def test_a_copy_is_restored_to_where_there_is_nothing(database: Path, tmp_path: Path) -> None:
