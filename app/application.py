@@ -54,6 +54,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.request_watch import RequestWatch
 from app.telemetry.tracing import create_tracing
 from app.timeline import DatabaseTimelines, MemoryTimelines, Timelines
+from app.timeline_reads import TimelineReads
 from app.tokens import SessionTokens
 from app.unit_of_work import SqlUnits
 from controllers.auth import AuthController
@@ -116,7 +117,7 @@ def _put_together(
     bus = EventBus()
     wakeups = Wakeups()
     shared = share(settings.redis_url, database, wakeups) if settings.redis_url else None
-    timelines = _create_timelines(database, reads, bus, shared)
+    timelines = _create_timelines(database, bus, shared)
     units = tracing.units(SqlUnits(database, bus, timelines))
     jwt_auth = create_jwt_auth(keyring, timedelta(seconds=settings.access_token_seconds), timelines)
     passwords = Argon2Passwords(
@@ -154,9 +155,9 @@ def _put_together(
         BacklogMetrics(database, inspection, WebhookQueue(database)).read,
     )
     work: list[BackgroundWork] = [metrics, pruner, sender, *_create_relays(durable_listeners, database, bus)]
-    connections: list[Connections] = [caller, database, tracing]
+    connections: list[Connections] = [caller, destinations, database, tracing]
     if not database.is_sqlite:
-        work.append(DatabaseWatch(wakeups, reads.marks, _WATCH_INTERVAL))
+        work.append(DatabaseWatch(wakeups, TimelineReads(database).marks, _WATCH_INTERVAL))
     if shared is not None:
         bus.subscribe(PostEvent, shared.wakeups.on_change)
         bus.subscribe(SessionsChanged, shared.wakeups.on_change)
@@ -226,12 +227,13 @@ def _put_together(
     return app
 
 
-def _create_timelines(database: Database, reads: DatabaseReads, bus: EventBus, shared: Shared | None) -> Timelines:
+def _create_timelines(database: Database, bus: EventBus, shared: Shared | None) -> Timelines:
+    reads = TimelineReads(database)
     if shared is not None:
-        return RedisTimelines(shared.link, shared.trust, reads.live_version, reads.timeline_state)
+        return RedisTimelines(shared.link, shared.trust, reads.live_version, reads.state)
     if not database.is_sqlite:
         return DatabaseTimelines(reads.live_version)
-    timelines = MemoryTimelines(reads.timeline_state)
+    timelines = MemoryTimelines(reads.state)
     bus.subscribe(PostEvent, timelines.on_post_event)
     bus.subscribe(SessionsChanged, timelines.on_sessions_changed)
     return timelines

@@ -6,29 +6,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, ip_address
 from math import ceil
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
-from redis.exceptions import RedisError
 
 from app.errors import InvalidCredentials, TooManyRequests, WrongPassword
-from app.redis.link import RedisLink
+
+AnswerT = TypeVar("AnswerT")
+Question = Callable[[FixedWindowRateLimiter], Callable[..., Awaitable[AnswerT]]]
 
 _IPV6_CUSTOMER_PREFIX = 64
 
 
-_Answer = TypeVar("_Answer")
+class SharedCounts(Protocol):
+    """Counts that all processes keep together."""
 
-
-class SharedCounts:
-    """Counts that all processes keep together in Redis."""
-
-    def __init__(self, storage: Storage, link: RedisLink) -> None:
-        self.limiter = FixedWindowRateLimiter(storage)
-        self.link = link
+    async def ask(self, question: Question[AnswerT], window: RateLimitItem, name: str, key: str) -> AnswerT | None:
+        """Put a question to the limiter that has them; there is no answer while it can't be reached."""
+        ...
 
 
 class Limit:
@@ -68,17 +66,11 @@ class Limit:
                     await self._ask(lambda limiter: limiter.hit, window, key)
                 raise
 
-    async def _ask(
-        self,
-        question: Callable[[FixedWindowRateLimiter], Callable[..., Awaitable[_Answer]]],
-        window: RateLimitItem,
-        key: str,
-    ) -> _Answer:
-        if self._shared is not None and self._shared.link.is_up:
-            try:
-                return await question(self._shared.limiter)(window, self._name, key)
-            except (RedisError, OSError, TimeoutError):
-                self._shared.link.report_failure()
+    async def _ask(self, question: Question[AnswerT], window: RateLimitItem, key: str) -> AnswerT:
+        if self._shared is not None:
+            answer = await self._shared.ask(question, window, self._name, key)
+            if answer is not None:
+                return answer
         return await question(self._own)(window, self._name, key)
 
     async def _refusal(self, window: RateLimitItem, key: str) -> TooManyRequests:

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, LargeBinary, Row, Select, and_, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -16,11 +16,11 @@ from models import Post, PostItem, User
 from models.columns import UUIDBytes
 
 # What is held of a list: all of it where it is no larger, or else so much text, so many posts, or a single one.
-_HELD_WHOLE = 4_194_304
-_CHARACTERS_AT_ONCE = 2_097_152
+_HELD_WHOLE_BYTES = 4_194_304
+_HELD_BYTES = 2_097_152
 _POSTS_AT_A_TIME = 1024
 # What a post costs besides its text.
-_OVERHEAD = 500
+_OVERHEAD_BYTES = 500
 
 # The fields of `PostItem`, in their order.
 COLUMNS: tuple[Any, ...] = (
@@ -32,26 +32,35 @@ COLUMNS: tuple[Any, ...] = (
 )
 
 
+def byte_length(text: Any) -> ColumnElement[int]:
+    """Return the length of a text in bytes of UTF-8."""
+    # Of a text itself, SQLite's LENGTH counts the characters.
+    return func.length(cast(text, LargeBinary))
+
+
 async def page(database: Database, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
-    """See `app.ports.Reads.page`."""
+    """See `app.ports.reads.Reads.page`."""
     values = {
         "owner_id": owner_id,
         "limit": limit,
         "one_more": (limit or 0) + 1,
         "before": before,
-        "most": _HELD_WHOLE,
-        "overhead": _OVERHEAD,
+        "most": _HELD_WHOLE_BYTES,
+        "overhead": _OVERHEAD_BYTES,
     }
-    posts, bounds = _page(has_limit=limit is not None, has_before=before is not None)
+    posts, bounds = _statements(has_limit=limit is not None, has_before=before is not None)
     while not (rows := await database.rows(posts, values)):
         # There are none, or too many: this tells which. If posts came in between, they are asked for again.
         found = next(iter(await database.rows(bounds, values)), None)
         if found is None:
             raise Unauthenticated
-        if found.size > _HELD_WHOLE:
+        if found.size > _HELD_WHOLE_BYTES:
             return None
         if found.size == 0:
             return Page(found.timeline_version, [], None)
+    if rows[0].timeline_version is None:
+        # Posts may be there for a while after their owner.
+        raise Unauthenticated
     has_more = limit is not None and len(rows) > limit
     shown = rows[:limit]
     return Page(
@@ -62,18 +71,16 @@ async def page(database: Database, owner_id: UUID, limit: int | None, before: in
 
 
 @cache
-def _page(*, has_limit: bool, has_before: bool) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
+def _statements(*, has_limit: bool, has_before: bool) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
     """Return two statements, made once, for putting them together takes longer than to run them.
 
     The first reads the posts, unless they are too large, and with each the version that they show: one statement is
     one snapshot, and without a join MySQL reads them in the index's order. The second reads that version and the size.
     """
     is_owners = col(User.id) == bindparam("owner_id", type_=UUIDBytes)
-    are_wanted = [col(Post.user_id) == bindparam("owner_id", type_=UUIDBytes)]
-    if has_before:
-        are_wanted.append(col(Post.position) < bindparam("before"))
+    are_wanted = _are_wanted(bindparam("owner_id", type_=UUIDBytes), bindparam("before") if has_before else None)
     newest_first = col(Post.position).desc()
-    sizes = select(func.length(col(Post.text)).label("size")).where(*are_wanted)
+    sizes = select(byte_length(col(Post.text)).label("size")).where(are_wanted)
     if has_limit:
         sizes = sizes.order_by(newest_first).limit(bindparam("limit", type_=Integer))
     size = select(
@@ -82,7 +89,7 @@ def _page(*, has_limit: bool, has_before: bool) -> tuple[Select[*tuple[Any, ...]
     version = select(col(User.timeline_version)).where(is_owners).scalar_subquery().label("timeline_version")
     posts = (
         select(version, col(Post.position).label("position"), *COLUMNS)
-        .where(*are_wanted, size <= bindparam("most", type_=Integer))
+        .where(are_wanted, size <= bindparam("most", type_=Integer))
         .order_by(newest_first)
     )
     if has_limit:
@@ -101,7 +108,7 @@ async def bounds(
         return version, None
     last = (
         select(col(Post.position))
-        .where(col(Post.user_id) == owner_id, _is_below(before))
+        .where(_are_wanted(owner_id, before))
         .order_by(col(Post.position).desc())
         .offset(limit - 1)
         .limit(2)
@@ -117,8 +124,7 @@ async def newest_first(
     position = col(Post.position)
     left = limit
     while left is None or left > 0:
-        wanted = and_(col(Post.user_id) == owner_id, _is_below(before))
-        ahead = await _sizes(connection, wanted, position.desc(), left)
+        ahead = await _sizes(connection, _are_wanted(owner_id, before), position.desc(), left)
         if not ahead:
             return
         for group in _groups(ahead):
@@ -144,7 +150,7 @@ async def _sizes(
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Return the positions and sizes of the first wanted posts: each size is asked for once, for it costs a read."""
     at_most = _POSTS_AT_A_TIME if limit is None else min(limit, _POSTS_AT_A_TIME)
-    size = func.length(col(Post.text)).label("size")
+    size = byte_length(col(Post.text)).label("size")
     statement = select(col(Post.position), size).where(are_wanted).order_by(order).limit(at_most)
     return (await connection.execute(statement)).all()
 
@@ -153,7 +159,7 @@ def _groups(ahead: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[list[Row[*tuple[
     """Yield neighbours that may be held at once."""
     group, total = [ahead[0]], ahead[0].size
     for row in ahead[1:]:
-        if total + row.size > _CHARACTERS_AT_ONCE:
+        if total + row.size > _HELD_BYTES:
             yield group
             group, total = [], 0
         group.append(row)
@@ -166,5 +172,6 @@ async def _items(connection: AsyncConnection, are_wanted: ColumnElement[bool], o
     return [PostItem(*row) for row in rows]
 
 
-def _is_below(before: int | None) -> ColumnElement[bool]:
-    return and_(True, *([] if before is None else [col(Post.position) < before]))
+def _are_wanted(owner_id: Any, before: Any | None) -> ColumnElement[bool]:
+    are_owners: ColumnElement[bool] = col(Post.user_id) == owner_id
+    return are_owners if before is None else and_(are_owners, col(Post.position) < before)

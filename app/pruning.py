@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,8 +12,9 @@ from sqlmodel import SQLModel, col
 
 from app.database import Database
 from events.waiting import happens
-from models import DeadLetter, DeliveryStatus, IdempotencyKey, Session, StoredEvent, User, WebhookDelivery
+from models import DeadLetter, DeliveryStatus, Erasure, IdempotencyKey, Session, StoredEvent, User, WebhookDelivery
 from models.columns import now
+from models.erasure import OWNED
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +23,11 @@ _DELIVERY_LIFETIME = timedelta(days=7)
 
 
 class Pruner:
-    """Removes expired sessions, used-up idempotency keys, old deliveries, and events older than the history kept."""
+    """Removes what has outlived its use.
+
+    That is expired sessions, used-up idempotency keys, old deliveries, events older than the history kept, and what is
+    left of those who are gone.
+    """
 
     def __init__(self, database: Database, *, event_retention: timedelta, interval: timedelta) -> None:
         self._database = database
@@ -64,8 +70,31 @@ class Pruner:
         removed = 0
         async with self._database.locked(["prune"]) as locked, self._database.reading() as connection:
             if locked:
+                removed += await self._finish_erasures(connection)
                 for model, is_due in self._rules.items():
                     removed += await self._remove(connection, model, is_due())
+        return removed
+
+    async def _finish_erasures(self, connection: AsyncConnection) -> int:
+        removed = 0
+        for owner_id in (await connection.execute(select(col(Erasure.owner_id)))).scalars().all():
+            for owner, key in OWNED:
+                removed += await self._remove_owned(connection, owner == owner_id, key)
+            if self._stopping.is_set():
+                break
+            async with self._database.writer.begin() as writing:
+                await writing.execute(delete(Erasure).where(col(Erasure.owner_id) == owner_id))
+        return removed
+
+    async def _remove_owned(self, connection: AsyncConnection, is_owned: ColumnElement[bool], key: Any) -> int:
+        following = select(key).where(is_owned).order_by(key).limit(_BATCH)
+        due, removed = following, 0
+        while not self._stopping.is_set() and (keys := (await connection.execute(due)).scalars().all()):
+            async with self._database.writer.begin() as writing:
+                await writing.execute(delete(key.class_).where(is_owned, key.between(keys[0], keys[-1])))
+            removed += len(keys)
+            # Not from the beginning: the database would look again at all that it has removed only by mark.
+            due = following.where(key > keys[-1])
         return removed
 
     async def _remove(self, connection: AsyncConnection, model: type[SQLModel], is_due: ColumnElement[bool]) -> int:

@@ -14,10 +14,14 @@ _WRITABLE_FOR_SECONDS = 1
 
 
 class Readiness:
-    """Asks the database each time, but tries to write at most once a second while that goes well: anyone may ask."""
+    """Asks the database each time, but tries to write at most once a second while that goes well: anyone may ask.
+
+    Whoever asks meanwhile waits for that one attempt.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writing = asyncio.Lock()
         self._writable_until = 0.0
 
     async def check(self) -> None:
@@ -32,8 +36,9 @@ class Readiness:
                 if not await schema.is_current(self._database):
                     raise NotReady("Migrations are missing: run `alembic upgrade head`.")
                 fault = "The database takes no changes."
-                if monotonic() >= self._writable_until:
-                    await schema.try_to_write(self._database)
-                    self._writable_until = monotonic() + _WRITABLE_FOR_SECONDS
+                async with self._writing:
+                    if monotonic() >= self._writable_until:
+                        await schema.try_to_write(self._database)
+                        self._writable_until = monotonic() + _WRITABLE_FOR_SECONDS
         except (SQLAlchemyError, OSError, TimeoutError):
             raise NotReady(fault) from None

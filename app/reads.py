@@ -1,23 +1,23 @@
-"""The questions that no transaction asks, always scoped to an owner. `app.ports` says what each method promises."""
+"""The questions that no transaction asks, always scoped to an owner. See `app.ports.reads` for what each promises."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlmodel import col
 
 from app import post_lists
 from app.batching import Batching
 from app.database import Database
 from app.errors import NotFound, Unauthenticated
-from app.ports.reads import Page, StoredPassword
-from app.timeline import TimelineState
+from app.ports.reads import Exported, Page, StoredPassword
+from app.small_lists import LISTS_AT_ONCE, small_lists
 from events.types import PostEvent, decode
 from models import (
     Post,
-    PostItem,
     PostRead,
     Session,
     SessionRead,
@@ -26,21 +26,30 @@ from models import (
     UserRead,
     Webhook,
     WebhookDelivery,
+    WebhookDeliveryExport,
     WebhookDeliveryRead,
     WebhookRead,
 )
-from models.columns import UTCDateTime, UUIDBytes, now
+
+_DELIVERIES_AT_A_TIME = 500
+_DELIVERY_COLUMNS: list[Any] = [
+    *(col(getattr(WebhookDelivery, name)) for name in WebhookDeliveryRead.model_fields if name != "postID"),
+    col(WebhookDelivery.post_id).label("postID"),
+]
 
 
 class DatabaseReads:
-    """The port `Reads`, and what `app.timeline` asks of the database: one statement for each question."""
+    """The port `Reads`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._live_versions = Batching(self._read_live_versions)
+        self._small_lists = Batching[UUID, Page | None](partial(small_lists, database), largest=LISTS_AT_ONCE)
 
     async def page(self, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
         """See `Reads.page`."""
+        is_whole = limit is None and before is None
+        if is_whole and (small := await self._small_lists(owner_id)) is not None:
+            return small
         return await post_lists.page(self._database, owner_id, limit, before)
 
     async def page_in_parts(self, owner_id: UUID, limit: int | None, before: int | None) -> AsyncIterator[Page]:
@@ -59,12 +68,25 @@ class DatabaseReads:
             raise NotFound(f"There is no post {post_id}.")
         return _post_read(row)
 
-    async def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostItem]:
-        """See `Reads.posts_oldest_first`."""
+    async def everything(self, user_id: UUID) -> AsyncIterator[Exported]:
+        """See `Reads.everything`."""
         async with self._database.snapshot() as connection:
-            async for posts in post_lists.oldest_first(connection, owner_id):
+            row = (await connection.execute(_user(user_id))).one_or_none()
+            if row is None:
+                raise Unauthenticated
+            yield UserRead.model_validate(row)
+            async for posts in post_lists.oldest_first(connection, user_id):
                 for post in posts:
                     yield post
+            for row in (await connection.execute(_sessions(user_id))).all():
+                yield SessionRead.model_validate(row)
+            for row in (await connection.execute(_webhooks(user_id))).all():
+                yield WebhookRead.model_validate(row)
+                after = 0
+                while deliveries := (await connection.execute(_deliveries_after(row.id, after))).all():
+                    for delivery in deliveries:
+                        yield WebhookDeliveryExport.model_validate(delivery)
+                    after = deliveries[-1].version
 
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
         """See `Reads.events_after`."""
@@ -78,18 +100,7 @@ class DatabaseReads:
 
     async def sessions(self, user_id: UUID, at: datetime) -> list[SessionRead]:
         """See `Reads.sessions`."""
-        statement = (
-            select(
-                col(Session.id),
-                col(Session.user_agent),
-                col(Session.created_at),
-                col(Session.last_used_at),
-                col(Session.expires_at),
-            )
-            .where(col(Session.user_id) == user_id, col(Session.expires_at) > at)
-            .order_by(col(Session.id).desc())
-        )
-        rows = await self._database.rows(statement)
+        rows = await self._database.rows(_sessions(user_id).where(col(Session.expires_at) > at))
         return [SessionRead.model_validate(row) for row in rows]
 
     async def webhook_owners(self, user_ids: Collection[UUID]) -> Collection[UUID]:
@@ -101,17 +112,14 @@ class DatabaseReads:
 
     async def webhooks(self, owner_id: UUID) -> list[WebhookRead]:
         """See `Reads.webhooks`."""
-        columns = [col(getattr(Webhook, name)) for name in WebhookRead.model_fields]
-        statement = select(*columns).where(col(Webhook.user_id) == owner_id).order_by(col(Webhook.id).desc())
-        rows = await self._database.rows(statement)
+        rows = await self._database.rows(_webhooks(owner_id))
         return [WebhookRead.model_validate(row) for row in rows]
 
     async def webhook_deliveries(self, owner_id: UUID, webhook_id: UUID, limit: int) -> list[WebhookDeliveryRead]:
         """See `Reads.webhook_deliveries`."""
-        columns = [col(getattr(WebhookDelivery, name)) for name in WebhookDeliveryRead.model_fields if name != "postID"]
         # Joined from the webhook, so that one statement tells none from one that was told nothing yet.
         statement = (
-            select(*columns, col(WebhookDelivery.post_id).label("postID"))
+            select(*_DELIVERY_COLUMNS)
             .select_from(Webhook)
             .outerjoin(WebhookDelivery, col(WebhookDelivery.webhook_id) == col(Webhook.id))
             .where(col(Webhook.id) == webhook_id, col(Webhook.user_id) == owner_id)
@@ -125,11 +133,7 @@ class DatabaseReads:
 
     async def user(self, user_id: UUID) -> UserRead:
         """See `Reads.user`."""
-        post_count = select(func.count()).where(col(Post.user_id) == user_id).scalar_subquery()
-        statement = select(
-            col(User.id).label("user_id"), col(User.email), col(User.created_at), post_count.label("post_count")
-        ).where(col(User.id) == user_id)
-        row = next(iter(await self._database.rows(statement)), None)
+        row = next(iter(await self._database.rows(_user(user_id))), None)
         if row is None:
             raise Unauthenticated
         return UserRead.model_validate(row)
@@ -150,57 +154,31 @@ class DatabaseReads:
         row = next(iter(await self._database.rows(statement)), None)
         return None if row is None else StoredPassword(*row)
 
-    async def timeline_state(self, user_id: UUID) -> TimelineState | None:
-        """Return the user's timeline version and sessions, or `None` when the user is gone."""
-        statement = (
-            select(col(User.timeline_version), col(Session.id), col(Session.expires_at))
-            .select_from(User)
-            .outerjoin(Session, col(Session.user_id) == col(User.id))
-            .where(col(User.id) == user_id)
-        )
-        rows = await self._database.rows(statement)
-        if not rows:
-            return None
-        return TimelineState(
-            version=rows[0].timeline_version, sessions={row.id: row.expires_at for row in rows if row.id is not None}
-        )
 
-    async def marks(self, user_ids: list[UUID]) -> dict[UUID, tuple[int, frozenset[UUID]]]:
-        """Return each user's timeline version and sessions; those who are gone are left out."""
-        found: dict[UUID, tuple[int, frozenset[UUID]]] = {}
-        for start in range(0, len(user_ids), _USERS_AT_A_TIME):
-            statement: Select[*tuple[Any, ...]] = (
-                select(col(User.id), col(User.timeline_version), col(Session.id).label("session_id"))
-                .outerjoin(Session, col(Session.user_id) == col(User.id))
-                .where(col(User.id).in_(user_ids[start : start + _USERS_AT_A_TIME]))
-            )
-            for user_id, version, session_id in await self._database.rows(statement):
-                _, sessions = found.get(user_id, (version, frozenset[UUID]()))
-                found[user_id] = (version, sessions | {session_id})
-        return found
-
-    async def live_version(self, user_id: UUID, session_id: UUID) -> int | None:
-        """Return the user's timeline version, if the session is theirs and alive."""
-        return await self._live_versions((user_id, session_id))
-
-    async def _read_live_versions(self, asked: Sequence[tuple[UUID, UUID]]) -> list[int | None]:
-        values = {"session_ids": {session_id for _, session_id in asked}, "now": now()}
-        rows = await self._database.rows(_LIVE_VERSIONS, values)
-        versions: dict[tuple[UUID, UUID], int] = {(row.user_id, row.id): row.timeline_version for row in rows}
-        return [versions.get(of) for of in asked]
+def _user(user_id: UUID) -> Select[*tuple[Any, ...]]:
+    post_count = select(func.count()).where(col(Post.user_id) == user_id).scalar_subquery()
+    return select(
+        col(User.id).label("user_id"), col(User.email), col(User.created_at), post_count.label("post_count")
+    ).where(col(User.id) == user_id)
 
 
-_USERS_AT_A_TIME = 500
+def _sessions(user_id: UUID) -> Select[*tuple[Any, ...]]:
+    columns = [col(getattr(Session, name)) for name in SessionRead.model_fields if name != "is_current"]
+    return select(*columns).where(col(Session.user_id) == user_id).order_by(col(Session.id).desc())
 
-# Asked for each request where no memory answers: made once, for putting it together takes longer than to run it.
-_LIVE_VERSIONS = (
-    select(col(Session.id), col(Session.user_id), col(User.timeline_version))
-    .join(User, col(Session.user_id) == col(User.id))
-    .where(
-        col(Session.id).in_(bindparam("session_ids", expanding=True, type_=UUIDBytes)),
-        col(Session.expires_at) > bindparam("now", type_=UTCDateTime),
+
+def _webhooks(owner_id: UUID) -> Select[*tuple[Any, ...]]:
+    columns = [col(getattr(Webhook, name)) for name in WebhookRead.model_fields]
+    return select(*columns).where(col(Webhook.user_id) == owner_id).order_by(col(Webhook.id).desc())
+
+
+def _deliveries_after(webhook_id: UUID, version: int) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_DELIVERY_COLUMNS, col(WebhookDelivery.webhook_id))
+        .where(col(WebhookDelivery.webhook_id) == webhook_id, col(WebhookDelivery.version) > version)
+        .order_by(col(WebhookDelivery.version))
+        .limit(_DELIVERIES_AT_A_TIME)
     )
-)
 
 
 def _post_read(row: Row[*tuple[Any, ...]]) -> PostRead:

@@ -1,4 +1,4 @@
-"""The queries of a transaction, always scoped to an owner. `app.ports` says what each method promises."""
+"""The queries of a transaction, always scoped to an owner. See `app.ports.transactions` for what each promises."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CursorResult, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, CursorResult, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel import select as select_entity
@@ -15,8 +15,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.errors import EmailTaken, NotFound, Unauthenticated
 from events.types import PostEvent
-from models import IdempotencyKey, Post, Session, User, Webhook, WebhookDelivery
+from models import Erasure, IdempotencyKey, Post, Session, User, Webhook, WebhookDelivery
 from models.columns import UTCDateTime, UUIDBytes, now
+from models.erasure import OWNED
+
+# Removed in one transaction well before anybody's patience ends.
+_FEW_CHANGES = 500
 
 # Made once: putting them together takes longer than to run them.
 _ADVANCED = {
@@ -60,6 +64,15 @@ class UserRepository:
 
     async def delete(self, user: User) -> None:
         """See `Users.delete`."""
+        connection = await self._session.connection()
+        # Locked, so that nothing more is queued for them.
+        webhooks = select(col(Webhook.id)).where(col(Webhook.user_id) == user.id).order_by(col(Webhook.id))
+        owner_ids = [user.id, *(await connection.execute(webhooks.with_for_update())).scalars()]
+        if user.timeline_version <= _FEW_CHANGES:
+            for owner, _ in OWNED:
+                await connection.execute(delete(owner.class_).where(owner.in_(owner_ids)))
+        else:
+            await connection.execute(insert(Erasure), [{"owner_id": owner_id} for owner_id in owner_ids])
         await self._session.delete(user)
 
     async def advance_timeline(self, user_id: UUID, by: int = 1) -> int:
@@ -150,6 +163,19 @@ class SessionRepository:
             statement = statement.where(col(Session.id) != but)
         await (await self._session.connection()).execute(statement)
 
+    async def end_unused(self, user_id: UUID, *, keep: int) -> None:
+        """See `Sessions.end_unused`."""
+        connection = await self._session.connection()
+        # MySQL deletes nothing that it finds with LIMIT in a query within the statement.
+        newest_first = (
+            select(col(Session.id))
+            .where(col(Session.user_id) == user_id)
+            .order_by(col(Session.last_used_at).desc(), col(Session.id).desc())
+        )
+        unused = (await connection.execute(newest_first.offset(keep))).scalars().all()
+        if unused:
+            await connection.execute(delete(Session).where(col(Session.id).in_(unused)))
+
 
 class IdempotencyKeyRepository:
     """The port `IdempotencyKeys`."""
@@ -168,7 +194,10 @@ class IdempotencyKeyRepository:
 
     async def put(self, used: IdempotencyKey) -> None:
         """See `IdempotencyKeys.put`."""
-        await self._session.merge(used)
+        # An older use may be pruned at any moment: it is locked by being removed, not only read.
+        is_this = and_(col(IdempotencyKey.user_id) == used.user_id, col(IdempotencyKey.key) == used.key)
+        await (await self._session.connection()).execute(delete(IdempotencyKey).where(is_this))
+        self._session.add(used)
 
 
 class WebhookRepository:
@@ -188,9 +217,13 @@ class WebhookRepository:
 
     async def remove(self, owner_id: UUID, webhook_id: UUID) -> bool:
         """See `Webhooks.remove`."""
+        connection = await self._session.connection()
         statement = delete(Webhook).where(col(Webhook.id) == webhook_id, col(Webhook.user_id) == owner_id)
-        result: CursorResult[Any] = await (await self._session.connection()).execute(statement)
-        return result.rowcount > 0
+        result: CursorResult[Any] = await connection.execute(statement)
+        if result.rowcount == 0:
+            return False
+        await connection.execute(insert(Erasure).values(owner_id=webhook_id))
+        return True
 
     async def queue(self, owner_id: UUID, events: Sequence[PostEvent]) -> None:
         """See `Webhooks.queue`."""

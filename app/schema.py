@@ -1,5 +1,6 @@
 """The database's schema, which only migrations change."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -28,7 +29,7 @@ async def is_current(database: Database) -> bool:
     """
     async with database.reading() as connection:
         current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
-    return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
+    return set(current) == _heads()
 
 
 def has_migration(revision: str) -> bool:
@@ -44,6 +45,12 @@ async def try_to_write(database: Database) -> None:
     """
     async with database.writer.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+
+@cache
+def _heads() -> set[str]:
+    # To find out, each migration is imported, which takes milliseconds.
+    return set(ScriptDirectory.from_config(_config()).get_heads())
 
 
 def _upgrade(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """`/me`: one person's account."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from litestar import Controller, delete, get, put
 from litestar.di import NamedDependency
@@ -11,22 +12,39 @@ from litestar.response import Stream
 from litestar.serialization import encode_json
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
+from app.ports.reads import Exported
 from app.security import AuthenticatedRequest
 from app.services.accounts import AccountService
 from controllers.documentation import BEARER, EXAMPLES, problems
-from models import PasswordChange, PasswordConfirmation, PostItem, UserRead
+from models import (
+    PasswordChange,
+    PasswordConfirmation,
+    PostItem,
+    SessionRead,
+    UserRead,
+    WebhookDeliveryExport,
+    WebhookRead,
+)
 
 NDJSON = "application/x-ndjson"
+
+_NAMES = {SessionRead: "session", WebhookRead: "webhook", WebhookDeliveryExport: "webhook_delivery"}
+
+_EXAMPLE: list[Any] = [
+    EXAMPLES["UserRead"],
+    EXAMPLES["PostRead"],
+    {"session": EXAMPLES["SessionRead"]},
+    {"webhook": EXAMPLES["WebhookRead"]},
+    {"webhook_delivery": EXAMPLES["WebhookDeliveryRead"] | {"webhook_id": EXAMPLES["WebhookRead"]["id"]}},
+]
 
 _EXPORTED = {
     200: ResponseSpec(
         str,
-        description="The account, then every post, oldest first: each a JSON value on a line of its own.",
+        description="One JSON object a line.",
         media_type=NDJSON,
         generate_examples=False,
-        examples=[
-            Example(value="".join(encode_json(EXAMPLES[name]).decode() + "\n" for name in ("UserRead", "PostRead")))
-        ],
+        examples=[Example(value="".join(encode_json(line).decode() + "\n" for line in _EXAMPLE))],
     )
 }
 
@@ -71,17 +89,21 @@ class MeController(Controller):
         "/export",
         operation_id="exportMe",
         summary="Export everything",
-        description="Streams one JSON value a line: first the account, then every post, oldest first.",
+        description=(
+            "Streams one JSON object a line: the account, then every post, oldest first. After them come lines whose "
+            "only field says what they are: `session`, `webhook`, and `webhook_delivery`, which follow their webhook. "
+            "There may be others in the future. Secrets are left out."
+        ),
         media_type=NDJSON,
         responses=_EXPORTED | problems(401, 503),
     )
     async def export(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> Stream:
         """Answer `GET /me/export`."""
-        entries = accounts.export(request.user.user_id)
+        entries = accounts.export(request.user.user_id, request.user.session_id)
         # Read before the status is sent, so that what can fail still has an answer.
-        user = await anext(entries)
+        first = await anext(entries)
         return Stream(
-            _lines(user, entries),
+            _lines(first, entries),
             media_type=NDJSON,
             headers={"Content-Disposition": 'attachment; filename="postline.ndjson"'},
         )
@@ -103,11 +125,17 @@ class MeController(Controller):
         await accounts.erase(request.user.user_id, request.user.session_id, data.password)
 
 
-async def _lines(user: UserRead | PostItem, posts: AsyncIterator[UserRead | PostItem]) -> AsyncIterator[bytes]:
-    yield _line(user)
-    async for post in posts:
-        yield _line(post)
+async def _lines(first: Exported, others: AsyncIterator[Exported]) -> AsyncIterator[bytes]:
+    yield _line(first)
+    async for entry in others:
+        yield _line(entry)
 
 
-def _line(entry: UserRead | PostItem) -> bytes:
-    return (entry.model_dump_json().encode() if isinstance(entry, UserRead) else encode_json(entry)) + b"\n"
+def _line(entry: Exported) -> bytes:
+    match entry:
+        case PostItem():
+            return encode_json(entry) + b"\n"
+        case UserRead():
+            return entry.model_dump_json().encode() + b"\n"
+        case _:
+            return encode_json({_NAMES[type(entry)]: entry.model_dump(mode="json")}) + b"\n"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import IntEnum
 from time import monotonic
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -46,6 +47,13 @@ class Backlog(NamedTuple):
     events: Sequence[PostEvent]
 
 
+class Claim(NamedTuple):
+    """Some users' next events, claimed by nobody else. Where it is full, there may be more users who are due."""
+
+    backlogs: Sequence[Backlog]
+    is_full: bool
+
+
 class Taken(NamedTuple):
     """The listener took everything up to `version`."""
 
@@ -71,11 +79,19 @@ class GivenUp(NamedTuple):
 Outcome = Taken | Failed | GivenUp
 
 
+class Due(IntEnum):
+    """How much a listener lacked at the last look."""
+
+    NOTHING = 0
+    SOME = 1
+    MORE_THAN_A_BATCH = 2
+
+
 class Outbox(Protocol):
     """Where events wait for those who must not miss one."""
 
-    def claim(self, listener: str) -> AbstractAsyncContextManager[list[Backlog]]:
-        """Yield what the listener lacks and is due: some users' next events, claimed by nobody else meanwhile."""
+    def claim(self, listener: str) -> AbstractAsyncContextManager[Claim]:
+        """Yield what the listener lacks and is due."""
         ...
 
     async def mark(self, listener: str, outcomes: Sequence[Outcome]) -> None:
@@ -89,9 +105,10 @@ class Outbox(Protocol):
 class RelayPolicy:
     """How patient a relay is. Times are in seconds.
 
-    `poll` is how often it looks for what nobody woke it for, `gather` how long it lets a burst gather after each batch,
-    `timeout` what one call of a listener may take. A failed delivery is repeated after `first_delay`, which doubles up
-    to `longest_delay`, of which a random part between half and all is waited; after `attempts` it is given up.
+    `poll` is how often it looks for what nobody woke it for, `gather` how long it lets a burst gather after a batch
+    that was not full, `timeout` what one call of a listener may take. A failed delivery is repeated after
+    `first_delay`, which doubles up to `longest_delay`, of which a random part between half and all is waited; after
+    `attempts` it is given up.
     """
 
     poll: float = 1
@@ -123,7 +140,7 @@ class Relay:
 
     async def run(self) -> None:
         """Deliver until told to stop, and then finish the calls that have begun."""
-        batches: set[asyncio.Task[bool]] = set()
+        batches: set[asyncio.Task[Due]] = set()
         while not self._stopping.is_set():
             self._woken.clear()
             batches.add(asyncio.create_task(self._deliver_or_log()))
@@ -133,7 +150,10 @@ class Relay:
                 timeout=self._policy.poll if len(batches) < _BATCHES_AT_ONCE else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not any(batch.result() for batch in done):
+            due = max((batch.result() for batch in done), default=Due.NOTHING)
+            if due is Due.MORE_THAN_A_BATCH:
+                continue
+            if due is Due.NOTHING:
                 await happens(self._woken, within=self._policy.poll)
             await happens(self._stopping, within=self._policy.gather)
         if batches:
@@ -144,8 +164,8 @@ class Relay:
         self._stopping.set()
         self._woken.set()
 
-    async def deliver(self) -> bool:
-        """Deliver one batch, and return whether anything was due."""
+    async def deliver(self) -> Due:
+        """Deliver one batch, and return how much was due."""
         turns = asyncio.Semaphore(_USERS_AT_ONCE)
 
         async def take_turn(backlog: Backlog) -> Outcome | None:
@@ -154,14 +174,16 @@ class Relay:
             async with turns:
                 return None if self._stopping.is_set() else await self._offer(backlog)
 
-        async with self._outbox.claim(self._listener.name) as backlogs:
+        async with self._outbox.claim(self._listener.name) as (backlogs, is_full):
             chosen: Collection[UUID] = {backlog.user_id for backlog in backlogs}
             if self._listener.choose is not None and chosen:
                 # After the events were read: who comes to matter later does so by what happens later.
                 chosen = await self._listener.choose(chosen)
             outcomes = await asyncio.gather(*(take_turn(backlog) for backlog in backlogs))
             await self._outbox.mark(self._listener.name, [outcome for outcome in outcomes if outcome is not None])
-        return bool(backlogs)
+        if is_full:
+            return Due.MORE_THAN_A_BATCH
+        return Due.SOME if backlogs else Due.NOTHING
 
     async def _offer(self, backlog: Backlog) -> Outcome:
         # What failed is offered alone, so that only the event that is at fault is ever given up.
@@ -178,13 +200,13 @@ class Relay:
             return GivenUp(backlog, error)
         return Taken(backlog, events[-1].version)
 
-    async def _deliver_or_log(self) -> bool:
+    async def _deliver_or_log(self) -> Due:
         try:
-            has_delivered = await self.deliver()
-            if not has_delivered or monotonic() - self._settled_at > self._policy.poll:
+            due = await self.deliver()
+            if due is Due.NOTHING or monotonic() - self._settled_at > self._policy.poll:
                 await self._outbox.settle()
                 self._settled_at = monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
             logger.warning("events for %s could not be delivered: %s", self._listener.name, type(error).__name__)
-            return False
-        return has_delivered
+            return Due.NOTHING
+        return due

@@ -2,6 +2,7 @@
 
 from models.delivery import DeadLetter, ListenerProgress
 from models.epoch import SharedEpoch
+from models.erasure import Erasure
 from models.event import StoredEvent
 from models.idempotency import IdempotencyKey
 from models.post import Post, PostCreate, PostCreated, PostItem, PostRead, PostUpdate
@@ -13,6 +14,7 @@ from models.webhook import (
     WebhookCreate,
     WebhookCreated,
     WebhookDelivery,
+    WebhookDeliveryExport,
     WebhookDeliveryRead,
     WebhookRead,
 )
@@ -20,6 +22,7 @@ from models.webhook import (
 __all__ = [
     "DeadLetter",
     "DeliveryStatus",
+    "Erasure",
     "IdempotencyKey",
     "ListenerProgress",
     "LogIn",
@@ -44,6 +47,7 @@ __all__ = [
     "WebhookCreate",
     "WebhookCreated",
     "WebhookDelivery",
+    "WebhookDeliveryExport",
     "WebhookDeliveryRead",
     "WebhookRead",
 ]

@@ -5,7 +5,10 @@ from sqlmodel import Field, SQLModel
 
 
 class SharedEpoch(SQLModel, table=True):
-    """The only row of its table; `app.redis.trust` says what the number means, and `server` which cache it is about."""
+    """The only row of its table; `app.redis.trust` says what the number means.
+
+    `server` is the Redis that is meant, and the database that the number was given out in.
+    """
 
     __tablename__ = "shared_epoch"  # pyright: ignore[reportAssignmentType]
 

@@ -16,7 +16,7 @@ class StoredEvent(SQLModel, table=True):
 
     __tablename__ = "events"  # pyright: ignore[reportAssignmentType]
 
-    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    user_id: UUID = Field(primary_key=True, sa_type=UUIDBytes)
     version: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     type: str = Field(sa_type=String(32))
     payload: bytes = Field(sa_type=LargeBinary)

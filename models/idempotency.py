@@ -23,7 +23,7 @@ class IdempotencyKey(SQLModel, table=True):
 
     lifetime: ClassVar[timedelta] = timedelta(hours=24)
 
-    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    user_id: UUID = Field(primary_key=True, sa_type=UUIDBytes)
     key: str = Field(primary_key=True, max_length=254, sa_type=ExactString)
     body_hash: str = Field(sa_type=String(64))
     post_id: UUID = Field(sa_type=UUIDBytes)

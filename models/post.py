@@ -35,7 +35,7 @@ class Post(PostBase, table=True):
     __table_args__ = (UniqueConstraint("user_id", "position"),)
 
     id: UUID = Field(primary_key=True, sa_type=UUIDBytes)
-    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    user_id: UUID = Field(sa_type=UUIDBytes)
     position: int = Field(sa_type=BigInteger)
     version: int = 1
     created_at: datetime = Field(sa_type=UTCDateTime)

@@ -118,7 +118,7 @@ class WebhookDelivery(WebhookDeliveryBase, table=True):
 
     __tablename__ = "webhook_deliveries"  # pyright: ignore[reportAssignmentType]
 
-    webhook_id: UUID = Field(primary_key=True, foreign_key="webhooks.id", ondelete="CASCADE", sa_type=UUIDBytes)
+    webhook_id: UUID = Field(primary_key=True, sa_type=UUIDBytes)
     post_id: UUID = Field(sa_type=UUIDBytes)
     occurred_at: datetime = Field(sa_type=UTCDateTime)
 
@@ -160,3 +160,9 @@ class WebhookDeliveryRead(WebhookDeliveryBase):
     """A delivery as its owner sees it."""
 
     postID: UUID  # noqa: N815 - this service's word for a post's id
+
+
+class WebhookDeliveryExport(WebhookDeliveryRead):
+    """A delivery, with the webhook that it is of."""
+
+    webhook_id: UUID

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import URL, delete
-from sqlmodel import col
+from sqlalchemy import URL, delete, true
 
 from app import schema
 from app.database import Database
 from app.settings import Settings
-from models import User
+from models import Erasure, User
+from models.erasure import OWNED
 from tests.services import fresh_mariadb_database
 
 SECRET = "a secret for tests that is long enough to be taken"
@@ -87,5 +87,6 @@ def _migrate(url: URL) -> None:
 async def _empty(url: URL) -> None:
     database = Database(url, pool_size=1)
     async with database.writer.begin() as connection:
-        await connection.execute(delete(User).where(col(User.id).is_not(None)))
+        for model in (User, *(owner.class_ for owner, _ in OWNED), Erasure):
+            await connection.execute(delete(model).where(true()))
     await database.close()

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from app.database import Database
-from events.relay import Backlog, Failed, GivenUp, Outcome, Taken
+from events.relay import Backlog, Claim, Failed, GivenUp, Outcome, Taken
 from events.types import decode
 from models import DeadLetter, ListenerProgress, StoredEvent, User
 from models.columns import now
@@ -33,7 +33,7 @@ class SqlOutbox:
         self._claimed_elsewhere: dict[tuple[str, UUID], float] = {}
 
     @asynccontextmanager
-    async def claim(self, listener: str) -> AsyncIterator[list[Backlog]]:
+    async def claim(self, listener: str) -> AsyncIterator[Claim]:
         """See `Outbox.claim`."""
         self._claimed_elsewhere = {
             claim: until for claim, until in self._claimed_elsewhere.items() if until > monotonic()
@@ -52,7 +52,7 @@ class SqlOutbox:
         # Another batch of this process may have claimed some while that was read.
         claims = {(listener, user_id) for user_id in user_ids} - self._claimed_here
         if not claims:
-            yield []
+            yield Claim([], is_full=False)
             return
         self._claimed_here |= claims
         try:
@@ -62,7 +62,9 @@ class SqlOutbox:
                 user_ids = [names[name] for name in locked]
                 refused = claims - {(listener, user_id) for user_id in user_ids}
                 self._claimed_elsewhere |= dict.fromkeys(refused, monotonic() + _LEFT_OUT_SECONDS)
-                yield await self._backlogs(listener, user_ids)
+                # Not where another process has some: it brings the others too, and a pause keeps the two apart.
+                is_full = len(locked) == _USERS_AT_A_TIME
+                yield Claim(await self._backlogs(listener, user_ids), is_full)
         finally:
             self._claimed_here -= claims
 
@@ -90,6 +92,11 @@ class SqlOutbox:
 
     async def settle(self) -> None:
         """See `Outbox.settle`."""
+        while await self._settle_some():
+            pass
+
+    async def _settle_some(self) -> bool:
+        """Put some aside, and return whether there may be more."""
         reached = (
             select(func.count())
             .where(
@@ -103,7 +110,7 @@ class SqlOutbox:
         async with self._database.reading() as connection:
             user_ids = (await connection.execute(done.limit(_EVENTS_AT_A_TIME))).scalars().all()
         if not user_ids:
-            return
+            return False
         async with self._database.writer.begin() as connection:
             # Their writers wait for this lock, so that none adds an event between the look and the update; and whoever
             # is being written to at this moment has something to deliver anyway.
@@ -111,6 +118,7 @@ class SqlOutbox:
             held = (await connection.execute(locked)).scalars().all()
             still = (await connection.execute(done.where(col(User.id).in_(held)))).scalars().all()
             await connection.execute(update(User).where(col(User.id).in_(still)).values(undelivered_since=None))
+        return len(user_ids) == _EVENTS_AT_A_TIME and len(still) > 0
 
     async def _backlogs(self, listener: str, user_ids: list[UUID]) -> list[Backlog]:
         """Return what is due of these users, asked anew now that no other process can deliver it."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, and_, cast, delete, func, or_, select, update
+from sqlalchemy import Integer, and_, cast, delete, exists, func, or_, select, update
 from sqlmodel import col
 from sqlmodel import select as select_entity
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -96,13 +96,13 @@ class OutboxInspection:
 
     async def replay_all(self, listener: str, user_id: UUID | None = None) -> int:
         """Deliver all kept events again, of one user or of all; return how many users that concerns."""
-        statement = select(col(StoredEvent.user_id)).distinct().order_by(col(StoredEvent.user_id))
+        statement = select(col(User.id)).where(exists().where(col(StoredEvent.user_id) == col(User.id)))
         if user_id is not None:
-            statement = statement.where(col(StoredEvent.user_id) == user_id)
+            statement = statement.where(col(User.id) == user_id)
         count, last = 0, UUID(int=0)
         while True:
             async with self._database.reading() as connection:
-                following = statement.where(col(StoredEvent.user_id) > last).limit(_USERS_AT_A_TIME)
+                following = statement.where(col(User.id) > last).order_by(col(User.id)).limit(_USERS_AT_A_TIME)
                 user_ids = (await connection.execute(following)).scalars().all()
             for each in user_ids:
                 await self._rewind(listener, each, 0)

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
 
 _RESOLVE_SECONDS = 5
+_RESOLVED_AT_ONCE = 8
 _CALL_SECONDS = 10
 _EXCERPT_BYTES = 1024
 _ADDRESSES_TRIED = 3
@@ -56,9 +59,11 @@ class Destinations:
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
         self._allowed = tuple(allowed)
+        # A dead name server holds a thread for long, and those of the event loop resolve the database's name too.
+        self._resolvers = ThreadPoolExecutor(_RESOLVED_AT_ONCE, thread_name_prefix="resolver")
 
     async def check(self, url: str) -> None:
-        """See `app.ports.Destinations.check`."""
+        """See `app.ports.security.Destinations.check`."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -73,15 +78,20 @@ class Destinations:
         Raises:
             ForbiddenDestination: One of them may not be called, or there is none.
         """
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
             async with asyncio.timeout(_RESOLVE_SECONDS):
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = await asyncio.get_running_loop().run_in_executor(self._resolvers, look_up)
         except (OSError, UnicodeError, TimeoutError):
             raise ForbiddenDestination("the host has no address") from None
         addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
         if not all(self._is_allowed(ip_address(address)) for address in addresses):
             raise ForbiddenDestination("the host is not a public address")
         return addresses
+
+    async def close(self) -> None:
+        """Resolve no more names."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     def _is_allowed(self, address: _Address) -> bool:
         meant = {address, *_embedded(address)}

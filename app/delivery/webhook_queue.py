@@ -70,6 +70,8 @@ class WebhookQueue:
         """Return the next deliveries, in order."""
         statement = (
             select_entity(WebhookDelivery)
+            # A webhook's deliveries may be there for a while after it.
+            .join(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id))
             .where(_is_pending(webhook.id))
             .order_by(col(WebhookDelivery.version))
             .limit(_DELIVERIES_AT_A_TIME)

@@ -11,9 +11,13 @@ from models import (
     PostRead,
     SessionRead,
     UserRead,
+    WebhookDeliveryExport,
     WebhookDeliveryRead,
     WebhookRead,
 )
+
+Exported = UserRead | PostItem | SessionRead | WebhookRead | WebhookDeliveryExport
+"""One thing that is kept about a user."""
 
 
 class Page(NamedTuple):
@@ -53,8 +57,11 @@ class Reads(Protocol):
         """Return the owner's post; raise `NotFound` when there is none, or it is someone else's."""
         ...
 
-    def posts_oldest_first(self, owner_id: UUID) -> AsyncIterator[PostItem]:
-        """Yield the owner's posts, oldest first, reading a few at a time, all of one snapshot."""
+    def everything(self, user_id: UUID) -> AsyncIterator[Exported]:
+        """Yield the user, their posts, oldest first, their sessions, and each webhook with its deliveries after it.
+
+        A few are read at a time, all of one snapshot. It raises `Unauthenticated` when the user is gone.
+        """
         ...
 
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:

@@ -74,6 +74,9 @@ class Sessions(Protocol):
     async def end_all(self, user_id: UUID, *, but: UUID | None = None) -> None:
         """Remove the user's sessions, all of them or all but one."""
 
+    async def end_unused(self, user_id: UUID, *, keep: int) -> None:
+        """Remove the user's sessions but for so many that were used last."""
+
 
 class IdempotencyKeys(Protocol):
     """Idempotency keys, within one transaction."""

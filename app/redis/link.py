@@ -1,7 +1,7 @@
 """Redis, as something that may be away, hang, or come back empty or with old data at any moment."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -12,6 +12,11 @@ from redis.exceptions import RedisError
 
 _MAX_CONNECTIONS = 50
 
+_SET_EACH = """
+for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+return 1
+"""
+
 _SET_WHERE_EQUAL = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -19,8 +24,10 @@ return 1
 """
 
 _DELETE_UNLESS_LIKE = """
-local value = redis.call('GET', KEYS[1])
-if value and (value == ARGV[1] or string.sub(value, 1, #ARGV[2]) ~= ARGV[2]) then redis.call('DEL', KEYS[1]) end
+for _, key in ipairs(KEYS) do
+    local value = redis.call('GET', key)
+    if value and (value == ARGV[1] or string.sub(value, 1, #ARGV[2]) ~= ARGV[2]) then redis.call('DEL', key) end
+end
 return 1
 """
 
@@ -67,9 +74,11 @@ class RedisLink:
         """Return the key's value, if it has one."""
         return cast("bytes | None", await self._execute(lambda run: ("GET", f"{run}:{key}")))
 
-    async def set(self, key: str, value: bytes, lifetime: int) -> None:
-        """Give the key a value, whatever it had before."""
-        await self._execute(lambda run: ("SET", f"{run}:{key}", value, "PX", lifetime))
+    async def set(self, keys: Collection[str], value: bytes, lifetime: int) -> None:
+        """Give each of the keys a value, whatever it had before."""
+        await self._execute(
+            lambda run: ("EVAL", _SET_EACH, len(keys), *(f"{run}:{key}" for key in keys), value, lifetime)
+        )
 
     async def add(self, key: str, value: bytes, lifetime: int) -> bool:
         """Give the key a value if it has none, and return whether it has this one now."""
@@ -79,9 +88,11 @@ class RedisLink:
         """Give the key a new value if it still has the old one."""
         await self._execute(lambda run: ("EVAL", _SET_WHERE_EQUAL, 1, f"{run}:{key}", old, new, lifetime))
 
-    async def remove(self, key: str, *, own: bytes, kind: bytes) -> None:
-        """Take the key's value away, unless it begins with `kind` and is not `own`."""
-        await self._execute(lambda run: ("EVAL", _DELETE_UNLESS_LIKE, 1, f"{run}:{key}", own, kind))
+    async def remove(self, keys: Collection[str], *, own: bytes, kind: bytes) -> None:
+        """Take each of the keys' values away, unless it begins with `kind` and is not `own`."""
+        await self._execute(
+            lambda run: ("EVAL", _DELETE_UNLESS_LIKE, len(keys), *(f"{run}:{key}" for key in keys), own, kind)
+        )
 
     def report_failure(self) -> None:
         """Treat Redis as away, because somebody else got no answer from it."""

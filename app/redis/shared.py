@@ -3,14 +3,14 @@
 import hashlib
 from typing import NamedTuple
 
-from limits.aio.storage import RedisStorage
 from redis.asyncio import Redis
 
 from app.database import Database
 from app.delivery.wakeups import Wakeups
-from app.limits import SharedCounts
+from app.redis.counts import RedisCounts
+from app.redis.epochs import EpochStore
 from app.redis.link import RedisLink
-from app.redis.trust import EpochStore, Trust
+from app.redis.trust import Trust
 from app.redis.wakeups import RedisWakeups
 
 _TIMEOUT_SECONDS = 0.5
@@ -21,7 +21,7 @@ class Shared(NamedTuple):
 
     link: RedisLink
     trust: Trust
-    counts: SharedCounts
+    counts: RedisCounts
     wakeups: RedisWakeups
 
     @property
@@ -32,19 +32,14 @@ class Shared(NamedTuple):
 
 def share(url: str, database: Database, wakeups: Wakeups) -> Shared:
     """Return what nodes with the same database and the same Redis share."""
-    # Several deployments may use one Redis. Names that differ for one database cost some wake-ups and counts, no more.
+    # Several deployments may use one Redis. Names that differ for one database, or are the same for two, cost some
+    # wake-ups and counts, no more: versions are kept apart by the epoch.
     name = f"{database.url.host}:{database.url.port}/{database.url.database}"
     prefix = f"postline:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     link = RedisLink(url, "postline:timelines", timeout=_TIMEOUT_SECONDS)
-    counts = RedisStorage(
-        f"async+{url}",
-        implementation="redispy",
-        key_prefix=f"{prefix}:limits",
-        connection_pool=link.pool,  # type: ignore[arg-type]
-    )
     return Shared(
         link=link,
         trust=Trust(EpochStore(database), link),
-        counts=SharedCounts(counts, link),
+        counts=RedisCounts(url, f"{prefix}:limits", link),
         wakeups=RedisWakeups(Redis(connection_pool=link.pool), f"{prefix}:wakeups", wakeups),
     )

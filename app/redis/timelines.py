@@ -66,25 +66,24 @@ class RedisTimelines:
             yield
             return
         change = _CHANGE + uuid4().bytes
-        await self._on_each_key(user_ids, lambda key: self._link.set(key, change, _CHANGE_LIFETIME))
+        await self._on_keys(user_ids, lambda keys: self._link.set(keys, change, _CHANGE_LIFETIME))
         # In both cases the epoch may be another one than before, in which somebody may have cached what was before it.
         try:
             yield
         except BaseException:
             # A commit that was not answered may have happened, or happen yet.
-            await self._on_each_key(user_ids, lambda key: self._link.set(key, change, _CHANGE_LIFETIME))
+            await self._on_keys(user_ids, lambda keys: self._link.set(keys, change, _CHANGE_LIFETIME))
             raise
-        await self._on_each_key(user_ids, lambda key: self._link.remove(key, own=change, kind=_CHANGE))
+        await self._on_keys(user_ids, lambda keys: self._link.remove(keys, own=change, kind=_CHANGE))
         await self._trust.settle()
 
-    async def _on_each_key(self, user_ids: Collection[UUID], command: Callable[[str], Awaitable[None]]) -> None:
-        """Give a command for each user's key; where Redis does not take it, see to it that nobody believes Redis."""
+    async def _on_keys(self, user_ids: Collection[UUID], command: Callable[[list[str]], Awaitable[None]]) -> None:
+        """Give a command for the users' keys; where Redis does not take it, see to it that nobody believes Redis."""
         epoch = await self._trust.writable()
         if epoch is None:
             return
         try:
-            for user_id in user_ids:
-                await command(_key(epoch, user_id))
+            await command([_key(epoch, user_id) for user_id in user_ids])
         except RedisUnavailable:
             await self._trust.end(epoch)
 

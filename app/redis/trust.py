@@ -3,47 +3,12 @@
 import asyncio
 import logging
 from time import monotonic
-from typing import NamedTuple
 
-from sqlalchemy import select, update
-from sqlmodel import col
-
-from app.database import Database
+from app.redis.epochs import EpochStore
 from app.redis.link import RedisLink
 from events.waiting import happens
-from models import SharedEpoch
 
 logger = logging.getLogger(__name__)
-
-
-class Epoch(NamedTuple):
-    """The number, and which server is believed where it is even."""
-
-    number: int
-    server: str
-
-
-class EpochStore:
-    """The row in the database that all processes read again and again.
-
-    It is written in autocommit on a reader's connection: who ends an epoch may hold a writer's already, and if many did
-    so at once, none would get a second one.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def read(self) -> Epoch:
-        """Return the epoch."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(col(SharedEpoch.epoch), col(SharedEpoch.server)))).one()
-        return Epoch(row.epoch, row.server)
-
-    async def advance(self, number: int, server: str = "") -> None:
-        """Raise the epoch by one, for this server, unless another process has done so."""
-        statement = update(SharedEpoch).where(col(SharedEpoch.epoch) == number).values(epoch=number + 1, server=server)
-        async with self._database.reading() as connection:
-            await connection.execute(statement)
 
 
 class Trust:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from litestar.channels.backends.redis import RedisChannelsPubSubBackend
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app.delivery.wakeups import Wakeups
 from events.types import PostEvent, SessionsChanged
@@ -55,11 +54,12 @@ class RedisWakeups:
         while not self._stopping.is_set():
             backend = RedisChannelsPubSubBackend(redis=self._redis, stream_sleep_no_subscriptions=1)
             try:
-                await duty(backend)
-            except (RedisError, OSError, TimeoutError) as error:
+                try:
+                    await duty(backend)
+                finally:
+                    await backend.on_shutdown()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
                 logger.warning("wake-ups do not reach other nodes: %s", type(error).__name__)
-            finally:
-                await backend.on_shutdown()
             await happens(self._stopping, within=_RETRY_SECONDS)
 
     async def _tell(self, backend: RedisChannelsPubSubBackend) -> None:

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from app.errors import WrongPassword
-from app.ports.reads import Reads
+from app.ports.reads import Exported, Reads
 from app.ports.security import FailureLimit, Passwords
 from app.ports.transactions import UnitOfWork, Units
 from app.services.repeating import repeats_when_deadlocked
 from app.tokens import SessionTokens
 from events.types import SessionsChanged
-from models import PasswordChange, PostItem, SignUp, TokenPair, User, UserRead
+from models import PasswordChange, SessionRead, SignUp, TokenPair, User, UserRead
 
 
 class AccountService:
@@ -65,11 +65,12 @@ class AccountService:
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
 
-    async def export(self, user_id: UUID) -> AsyncIterator[UserRead | PostItem]:
-        """Yield everything about the user: the user, then their posts, oldest first, a few at a time."""
-        yield await self._reads.user(user_id)
-        async for post in self._reads.posts_oldest_first(user_id):
-            yield post
+    async def export(self, user_id: UUID, session_id: UUID) -> AsyncIterator[Exported]:
+        """Yield everything about the user, a few things at a time; see `Reads.everything`."""
+        async for entry in self._reads.everything(user_id):
+            if isinstance(entry, SessionRead):
+                entry.is_current = entry.id == session_id
+            yield entry
 
     @repeats_when_deadlocked
     async def erase(self, user_id: UUID, session_id: UUID, password: str) -> None:

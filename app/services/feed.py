@@ -58,11 +58,15 @@ class FeedService:
                     after = version
                 if after < version:
                     events = await self._reads.events_after(user_id, after, _EVENTS_AT_A_TIME)
-                    if not events or events[0].version != after + 1:
+                    if not events:
                         yield Reset(version)
                         after = version
-                        continue
                     for event in events:
+                        # What some listener failed on is kept longer than what lies around it.
+                        if event.version != after + 1:
+                            yield Reset(version)
+                            after = version
+                            break
                         yield event
                         after = event.version
                     # However much there is to catch up with, the session may end meanwhile, and the process too.

@@ -15,6 +15,7 @@ from models import LogIn, SessionRead, TokenPair
 from models.columns import now
 
 _CONCURRENT_REFRESH = timedelta(seconds=10)
+_MOST_SESSIONS = 100
 
 
 class KnownSession(Protocol):
@@ -47,6 +48,8 @@ class SessionService:
     async def log_in(self, form: LogIn, user_agent: str, known: KnownSession | None = None) -> TokenPair:
         """Open a session. An unknown address takes as long to refuse as a wrong password.
 
+        A user has at most 100 sessions: one more ends the one that was not used for longest.
+
         Failed attempts on an address make further ones wait. Who proves to hold a live session of the same user waits
         only for that session's own failures: nobody is locked out by someone else's guessing.
 
@@ -72,6 +75,7 @@ class SessionService:
                 raise InvalidCredentials
             if rehashed is not None:
                 user.password_hash = rehashed
+            await unit.sessions.end_unused(user.id, keep=_MOST_SESSIONS - 1)
             unit.sessions.add(session)
             unit.record(SessionsChanged(user_id=user.id))
             await unit.commit()

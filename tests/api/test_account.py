@@ -1,15 +1,21 @@
 """The account: shown, given another password, taken along and erased."""
 
 import json
+from contextlib import AsyncExitStack
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx import AsyncClient
 from litestar import Litestar
 from sqlalchemy import func, select
 
-from models import IdempotencyKey, Post, Session, StoredEvent, User
-from tests.api.conftest import Fired
+from app import repositories
+from app.application import create_app
+from app.settings import Settings
+from models import DeliveryStatus, IdempotencyKey, Post, Session, StoredEvent, User, WebhookDelivery
+from models.columns import now
+from tests.api.conftest import Fired, serve
 from tests.api.people import PASSWORD, Person, assert_problem
 from tests.factories import TEXTS
 
@@ -87,16 +93,62 @@ async def test_an_export_is_the_account_and_then_every_post_oldest_first(ada: Pe
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/x-ndjson"
     assert "attachment" in response.headers["content-disposition"]
-    account, *posts = [json.loads(line) for line in response.content.splitlines()]
+    account, *posts, session = [json.loads(line) for line in response.content.splitlines()]
     assert account == (await ada.get("/me")).json()
     assert posts == (await ada.get("/posts")).json()[::-1]
+    assert set(session) == {"session"}
     assert response.content.endswith(b"\n")
 
 
-async def test_the_export_of_an_empty_account_is_one_line(ada: Person) -> None:
+async def test_an_export_ends_with_sessions_webhooks_and_what_these_were_told(
+    app: Litestar, client: AsyncClient, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.reads._DELIVERIES_AT_A_TIME", 2)
+    await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
+    hook = {"url": "https://1.1.1.1/hook"}
+    secrets = [(await person.request("POST", "/webhooks", json=hook)).json()["secret"] for person in (ada, ada, bob)]
+    webhooks = (await ada.get("/webhooks")).json()
+    await tell(app, UUID(webhooks[0]["id"]), 5)
+
     response = await ada.get("/me/export")
 
-    assert len(response.content.splitlines()) == 1
+    _, *others = [json.loads(line) for line in response.content.splitlines()]
+    deliveries = (await ada.get(f"/webhooks/{webhooks[0]['id']}/deliveries")).json()
+    assert others == [
+        *({"session": session} for session in (await ada.get("/auth/sessions")).json()),
+        {"webhook": webhooks[0]},
+        *({"webhook_delivery": one | {"webhook_id": webhooks[0]["id"]}} for one in deliveries[::-1]),
+        {"webhook": webhooks[1]},
+    ]
+    assert len(deliveries) == 5
+    assert not any(secret in response.text for secret in [*secrets, "hash", ada.tokens["refresh_token"]])
+
+
+async def tell(app: Litestar, webhook_id: UUID, count: int) -> None:
+    """Give the webhook so many deliveries."""
+    async with app.state.database.writing() as session:
+        for version in range(1, count + 1):
+            session.add(
+                WebhookDelivery(
+                    webhook_id=webhook_id,
+                    version=version,
+                    type="post.created",
+                    post_id=UUID(int=version),
+                    occurred_at=now(),
+                    status=DeliveryStatus.DELIVERED,
+                )
+            )
+        await session.commit()
+
+
+async def test_an_export_that_can_not_begin_says_so_in_its_status(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"database_timeout_seconds": 1}))
+    async with serve(app) as client, AsyncExitStack() as stack:
+        ada = await Person.sign_up(client, "ada@example.com")
+        for _ in range(8):
+            await stack.enter_async_context(app.state.database.snapshot())
+
+        assert_problem(await ada.get("/me/export"), 503)
 
 
 async def test_an_erased_account_takes_everything_along_and_the_address_can_sign_up_again(
@@ -122,6 +174,26 @@ async def test_an_erased_account_takes_everything_along_and_the_address_can_sign
     assert await again.texts() == []
     assert_problem(await ada.get("/posts"), 401)
     assert await bob.texts() == ["bob stays"]
+
+
+async def test_an_account_with_a_long_history_is_gone_before_its_posts_are(
+    client: AsyncClient, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "_FEW_CHANGES", 0)
+    post_id = await ada.add("hello")
+    await ada.texts()
+
+    response = await ada.request("DELETE", "/me", json={"password": PASSWORD})
+
+    assert response.status_code == 204
+    for path in ("/posts", "/posts?limit=1", f"/posts/{post_id}", "/posts/events", "/me", "/me/export"):
+        assert_problem(await ada.get(path), 401)
+    assert_problem(await ada.request("POST", "/posts", json={"text": "more"}), 401)
+    assert_problem(await client.post("/auth/refresh", json={"refresh_token": ada.tokens["refresh_token"]}), 401)
+    assert await log_in(client, ada.email, PASSWORD) == 401
+    assert 'postline_outbox_undelivered_events{listener="webhooks"} 0.0' in (await client.get("/metrics")).text
+    assert_problem(await bob.get(f"/posts/{post_id}"), 404)
+    assert await (await Person.sign_up(client, ada.email)).texts() == []
 
 
 async def test_a_wrong_password_erases_nothing(ada: Person) -> None:

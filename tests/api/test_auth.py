@@ -1,7 +1,6 @@
 """Signing up, logging in, refreshing and logging out."""
 
 import asyncio
-import statistics
 from datetime import timedelta
 from time import perf_counter
 
@@ -76,8 +75,8 @@ async def test_an_unknown_address_takes_as_long_as_a_wrong_password(settings: Se
                 measured.append(perf_counter() - began)
 
     wrong, unknown = durations.values()
-    # Skipping the hash would make one of them many times faster.
-    assert 0.5 < statistics.median(wrong) / statistics.median(unknown) < 2
+    # Skipping the hash would make one of them many times faster; the least is what nothing else delayed.
+    assert 0.5 < min(wrong) / min(unknown) < 2
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from httpx import AsyncClient
 from sqlalchemy import URL
 
 from app.application import create_app
+from app.database import Database
 from app.settings import Settings
 from tests.api.conftest import serve
 from tests.api.people import Person, assert_problem
 from tests.conftest import settings_for
+from tests.factories import SignUpFactory
 from tests.services import fresh_mariadb_database, redis_url
 
 
@@ -39,6 +41,30 @@ async def test_a_database_that_accepts_and_says_nothing_is_not_ready_within_seco
             assert_problem(await client.get("/health/ready"), 503)
 
 
+async def test_however_many_ask_at_once_one_write_is_tried(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Database] = []
+
+    async def note(database: Database) -> None:
+        tried.append(database)
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr("app.schema.try_to_write", note)
+    await asyncio.gather(*(client.get("/health/ready") for _ in range(10)))
+
+    assert len(tried) == 1
+
+
+async def test_the_migrations_are_not_read_again_for_each_who_asks(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await client.get("/health/ready")).status_code == 200
+    monkeypatch.setattr("app.schema.ScriptDirectory", None)
+
+    assert (await client.get("/health/ready")).status_code == 200
+
+
 @pytest.fixture(scope="module")
 def empty_mariadb():  # type: ignore[no-untyped-def]
     with fresh_mariadb_database() as url:
@@ -48,6 +74,7 @@ def empty_mariadb():  # type: ignore[no-untyped-def]
 async def test_a_database_without_its_migrations_is_not_ready(empty_mariadb: URL, tmp_path: Path) -> None:
     async with serve(create_app(settings_for(empty_mariadb, tmp_path))) as client:
         response = await client.get("/health/ready")
+        assert_problem(await client.post("/auth/signup", json=SignUpFactory.build().model_dump()), 503)
 
     assert_problem(response, 503)
     assert "alembic upgrade head" in response.json()["detail"]

@@ -256,6 +256,11 @@ async def test_what_is_in_the_cache_or_at_the_client_does_not_make_a_query_valid
     assert_problem(await ada.get(f"/posts?{query}", headers={"if-none-match": '"0"'}), 400, query.partition("=")[0])
 
 
+async def test_what_another_route_takes_means_nothing_to_a_list(ada: Person) -> None:
+    for _ in range(2):
+        assert (await ada.get("/posts?after=abc", headers={"last-event-id": "x"})).status_code == 200
+
+
 @pytest.mark.parametrize("is_cached", [False, True])
 async def test_a_page_that_the_client_has_is_not_sent_again(ada: Person, is_cached: bool) -> None:
     await ada.add("one")

@@ -87,3 +87,19 @@ async def test_refreshing_shows_as_use_of_the_session(client: AsyncClient, phone
     (after,) = [session for session in await sessions_of(phone) if session["is_current"]]
     assert after["last_used_at"] > before["last_used_at"]
     assert after["expires_at"] == before["expires_at"]
+
+
+async def test_one_session_too_many_ends_the_one_that_was_not_used_for_longest(
+    client: AsyncClient, ada: Person, phone: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.sessions._MOST_SESSIONS", 3)
+    tablet = await log_in(client, ada.email, "tablet")
+    refreshed = await client.post("/auth/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    assert refreshed.status_code == 200
+
+    laptop = await log_in(client, ada.email, "laptop")
+
+    assert len(await sessions_of(laptop)) == 3
+    assert_problem(await phone.get("/posts"), 401)
+    for person in (ada, tablet, bob):
+        assert (await person.get("/posts")).status_code == 200

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -20,7 +20,10 @@ _OUTAGES = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Someone:
-    """One person with several devices: one writes and reads, others read, and one follows the feed."""
+    """One person with several devices: one writes and reads, others read, and one follows the feed.
+
+    They do so from where the context is entered until they have finished, or it is left.
+    """
 
     def __init__(self, url: str, name: str, seed: int) -> None:
         self.client = Client.sign_up(url, f"{name}@example.com")
@@ -33,9 +36,16 @@ class Someone:
         self._devices = [threading.Thread(target=device) for device in (self._write, self._read, self._read)]
         self._follower = threading.Thread(target=self._follow)
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         for thread in (*self._devices, self._follower):
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._is_abandoned.set()
+        for thread in (*self._devices, self._follower):
+            thread.join()
 
     def finish(self, patience: float) -> None:
         """Stop writing and reading, take a last look, and give the follower so many seconds to come that far."""
@@ -114,7 +124,7 @@ class Someone:
 
     def _until_answered(self, ask: Callable[[], httpx.Response | None]) -> httpx.Response:
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._is_abandoned.is_set():
             answer = ask()
             if answer is not None:
                 return answer

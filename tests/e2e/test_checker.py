@@ -6,6 +6,7 @@
 import os
 import random
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -22,21 +23,13 @@ CATCH_UP_SECONDS = 60
 
 def check(deployment: Deployment, seconds: float, *, catch_up: float = CATCH_UP_SECONDS) -> dict[str, list[str]]:
     """Let people use the deployment while it is broken again and again, and return whose notes show what violation."""
-    chooser = random.Random(SEED)  # noqa: S311
     people = [Someone(deployment.url, f"person{n}", SEED + n) for n in range(PEOPLE)]
-    for someone in people:
-        someone.start()
-    began, faults = time.monotonic(), list(deployment.faults)
-    # Longer where the machine is too slow for anybody to have done much.
-    while (lasted := time.monotonic() - began) < seconds or (
-        lasted < 6 * seconds and not all(map(_has_written, people))
-    ):
-        time.sleep(chooser.uniform(0.5, 2))
-        # Each once, and then any of them.
-        fault = faults.pop(0) if faults else chooser.choice(list(deployment.faults))
-        deployment.faults[fault]()
-    for someone in people:
-        someone.finish(catch_up)
+    with ExitStack() as stack:
+        for someone in people:
+            stack.enter_context(someone)
+        _break(deployment, seconds, people)
+        for someone in people:
+            someone.finish(catch_up)
     deadline = time.monotonic() + catch_up
     while time.monotonic() < deadline:
         notes = deployment.notes()
@@ -47,6 +40,19 @@ def check(deployment: Deployment, seconds: float, *, catch_up: float = CATCH_UP_
         someone.history.delivered = deployment.notes()[someone.user_id]
     assert all(map(_has_written, people))
     return {someone.client.email: violations(someone.history) for someone in people}
+
+
+def _break(deployment: Deployment, seconds: float, people: list[Someone]) -> None:
+    chooser = random.Random(SEED)  # noqa: S311
+    began, faults = time.monotonic(), list(deployment.faults)
+    # Longer where the machine is too slow for anybody to have done much.
+    while (lasted := time.monotonic() - began) < seconds or (
+        lasted < 6 * seconds and not all(map(_has_written, people))
+    ):
+        time.sleep(chooser.uniform(0.5, 2))
+        # Each once, and then any of them.
+        fault = faults.pop(0) if faults else chooser.choice(list(deployment.faults))
+        deployment.faults[fault]()
 
 
 def _has_written(someone: Someone) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.server import ROOT, environment
 from tests.guide import GUIDE, blocks
+from tests.services import MARIADB
 
 COPIED = ["app", "controllers", "docs", "events", "migrations", "models", "tests"]
 
@@ -36,6 +37,8 @@ def follow(folder: Path, commands: str) -> None:
         PYTHONDONTWRITEBYTECODE="",
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
         PYTEST_PLUGINS="pytest_asyncio.plugin",
+        # Where these tests find it; the service has a setting of that name too, so it was left out.
+        TESTING_DATABASE_URL=MARIADB.render_as_string(hide_password=False),
     )
     # What it covers are copies, which nobody looks for.
     env = {name: value for name, value in env.items() if not name.startswith("COVERAGE")}

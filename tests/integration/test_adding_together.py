@@ -5,16 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from app.database import Database
 from app.errors import Unauthenticated
 from models import PostCreate
 from tests.factories import TEXTS, PostCreateFactory
-from tests.integration.test_unit_of_work import Ledger
-
-
-@pytest.fixture
-def ledger(database: Database) -> Ledger:
-    return Ledger(database)
+from tests.integration.ledger import Ledger
 
 
 async def test_each_owner_has_their_own_posts_in_the_order_they_came(ledger: Ledger) -> None:

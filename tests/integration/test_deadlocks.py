@@ -18,7 +18,8 @@ from app.timeline import DatabaseTimelines
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from models import Post, User
-from tests.factories import PostCreateFactory, UserFactory
+from tests.factories import PostCreateFactory
+from tests.integration.users import add_user
 
 DEADLOCK = OperationalError("UPDATE", {}, Exception(1213, "Deadlock found"))
 
@@ -42,12 +43,7 @@ def units(database: Database) -> SqlUnits:
 
 
 async def add_users(units: SqlUnits, count: int) -> list[UUID]:
-    users = [UserFactory.build() for _ in range(count)]
-    async with units() as unit:
-        for user in users:
-            await unit.users.add(user)
-        await unit.commit()
-    return [user.id for user in users]
+    return [await add_user(units) for _ in range(count)]
 
 
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)

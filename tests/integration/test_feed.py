@@ -16,6 +16,7 @@ from app.reads import DatabaseReads
 from app.services.feed import FeedService, Reset, Signal
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
+from app.timeline_reads import TimelineReads
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from events.types import PostEvent, SessionsChanged
@@ -33,7 +34,7 @@ class Node:
         bus = EventBus()
         bus.subscribe(PostEvent, self.wakeups.on_change)
         bus.subscribe(SessionsChanged, self.wakeups.on_change)
-        timelines = DatabaseTimelines(self.reads.live_version)
+        timelines = DatabaseTimelines(TimelineReads(database).live_version)
         self.units = SqlUnits(database, bus, timelines)
         self.posts = PostService(self.units, self.reads)
         self.feed = FeedService(self.reads, timelines, self.wakeups, heartbeat_seconds=heartbeat_seconds)
@@ -144,6 +145,21 @@ async def test_history_that_is_not_kept_resets_the_follower(node: Node) -> None:
     assert await versions(node.feed.follow(user_id, session_id, 3), 2) == [4, 5]
 
 
+async def test_a_gap_in_the_history_resets_the_follower(node: Node) -> None:
+    user_id, session_id = await node.add_user()
+    await node.write(user_id, 8)
+    async with node.database.writer.begin() as connection:
+        await connection.execute(delete(StoredEvent).where(col(StoredEvent.version).in_([1, 2, 4, 5])))
+
+    entries = node.feed.follow(user_id, session_id, 2)
+
+    (kept,) = await take(entries, 1)
+    assert kept.version == 3
+    assert await take(entries, 1) == [Reset(8)]
+    await node.write(user_id, 1)
+    assert await versions(entries, 1) == [9]
+
+
 async def test_a_version_that_never_was_resets_the_follower(node: Node) -> None:
     user_id, session_id = await node.add_user()
     await node.write(user_id, 2)
@@ -203,7 +219,7 @@ async def test_the_feed_ends_with_the_process(node: Node) -> None:
 async def test_changes_and_endings_of_another_process_are_noticed(database: Database) -> None:
     here, there = Node(database, heartbeat_seconds=60), Node(Database(database.url, pool_size=2))
     user_id, session_id = await here.add_user()
-    watch = DatabaseWatch(here.wakeups, here.reads.marks, timedelta(seconds=0.05))
+    watch = DatabaseWatch(here.wakeups, TimelineReads(database).marks, timedelta(seconds=0.05))
     watching = asyncio.create_task(watch.run())
     entries = here.feed.follow(user_id, session_id, 0)
 

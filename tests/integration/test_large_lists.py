@@ -11,27 +11,24 @@ from app.ports.reads import Page
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
+from app.timeline_reads import TimelineReads
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from models import PostCreate, PostUpdate
-from tests.factories import UserFactory
+from tests.integration.users import add_user
 
 
 class Library:
-    """Someone with posts, of whom only a few characters are held at once."""
+    """Someone with posts, of whom only a few bytes are held at once."""
 
     def __init__(self, database: Database) -> None:
         self.reads = DatabaseReads(database)
-        self.units = SqlUnits(database, EventBus(), DatabaseTimelines(self.reads.live_version))
+        self.units = SqlUnits(database, EventBus(), DatabaseTimelines(TimelineReads(database).live_version))
         self.posts = PostService(self.units, self.reads)
         self.database = database
 
     async def add_user(self) -> UUID:
-        user = UserFactory.build()
-        async with self.units() as unit:
-            await unit.users.add(user)
-            await unit.commit()
-        return user.id
+        return await add_user(self.units)
 
     async def write(self, user_id: UUID, *sizes: int) -> None:
         for number, size in enumerate(sizes):
@@ -43,9 +40,10 @@ class Library:
 
 @pytest.fixture
 def library(database: Database, monkeypatch: pytest.MonkeyPatch) -> Library:
-    monkeypatch.setattr("app.post_lists._CHARACTERS_AT_ONCE", 100)
-    monkeypatch.setattr("app.post_lists._HELD_WHOLE", 100)
-    monkeypatch.setattr("app.post_lists._OVERHEAD", 0)
+    monkeypatch.setattr("app.post_lists._HELD_BYTES", 100)
+    monkeypatch.setattr("app.post_lists._HELD_WHOLE_BYTES", 100)
+    monkeypatch.setattr("app.post_lists._OVERHEAD_BYTES", 0)
+    monkeypatch.setattr("app.small_lists._MOST_POSTS", 0)
     return Library(database)
 
 
@@ -99,7 +97,7 @@ async def test_what_changes_meanwhile_is_not_in_the_parts(library: Library) -> N
     parts = library.reads.page_in_parts(user_id, None, None)
     seen = [await anext(parts), await anext(parts)]
 
-    (oldest,) = [post async for post in library.reads.posts_oldest_first(user_id)][:1]
+    oldest = (await library.parts(user_id))[-1].posts[-1]
     await library.posts.delete(user_id, oldest.postID)
     await library.write(user_id, 60)
     await library.posts.update(user_id, seen[1].posts[0].postID, PostUpdate(text="edited"))
@@ -135,7 +133,7 @@ async def test_readers_that_leave_early_give_their_connections_back(library: Lib
 async def test_many_posts_are_too_much_to_hold_however_short_they_are(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.post_lists._OVERHEAD", 30)
+    monkeypatch.setattr("app.post_lists._OVERHEAD_BYTES", 30)
     user_id = await library.add_user()
     await library.write(user_id, 2, 2, 2)
     assert await library.reads.page(user_id, None, None) is not None

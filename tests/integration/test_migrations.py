@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 from sqlmodel import SQLModel
+from uuid_utils.compat import uuid7
 
 from app import schema
 from app.database import Database
@@ -61,6 +62,8 @@ def test_migrations_go_down_to_nothing_and_up_again_with_rows_in_the_tables(kind
             session.add(user)
             await session.flush()
             session.add(PostFactory.build(user_id=user.id))
+            # What an erased user has left.
+            session.add(PostFactory.build(user_id=uuid7()))
             session.add(SessionFactory.build(user_id=user.id))
             session.add(stored_event(user.id, version=1))
             await session.commit()

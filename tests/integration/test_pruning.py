@@ -8,17 +8,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
+from uuid_utils.compat import uuid7
 
 from app import pruning
 from app.database import Database
 from app.pruning import Pruner
-from models import IdempotencyKey, Session, StoredEvent
+from models import IdempotencyKey, Session, StoredEvent, User
 from models.columns import now
 from tests.factories import PostCreateFactory, SessionFactory, UserFactory, stored_event
+from tests.integration.ledger import Ledger
 
 
 def pruner_of(database: Database, interval: timedelta = timedelta(minutes=5)) -> Pruner:
@@ -96,6 +98,29 @@ async def test_a_key_that_was_used_anew_while_it_was_being_pruned_is_kept(
         await pruner._remove(connection, IdempotencyKey, pruner._rules[IdempotencyKey]())
 
     assert await count(database, IdempotencyKey) == 1
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_an_old_key_is_not_removed_between_being_used_anew_and_the_commit(
+    database: Database, ledger: Ledger
+) -> None:
+    await fill(database, timedelta(hours=25), rows=1)
+    async with database.reading() as connection:
+        user_id = (await connection.execute(select(col(User.id)))).scalar_one()
+    used_anew = IdempotencyKey.of(user_id, "key 0", PostCreateFactory.build(), uuid7())
+
+    async with ledger.units() as unit:
+        await unit.users.advance_timeline(user_id)
+        await unit.idempotency_keys.put(used_anew)
+        # A pruner would wait for what is locked.
+        free = select(col(IdempotencyKey.key)).with_for_update(skip_locked=True)
+        async with database.writer.begin() as connection:
+            keys = (await connection.execute(free)).scalars().all()
+            await connection.execute(delete(IdempotencyKey).where(col(IdempotencyKey.key).in_(keys)))
+        await unit.commit()
+
+    async with database.reading() as connection:
+        assert (await connection.execute(select(col(IdempotencyKey.post_id)))).scalar_one() == used_anew.post_id
 
 
 async def test_one_connection_of_each_kind_is_enough(database: Database) -> None:

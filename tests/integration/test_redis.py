@@ -2,29 +2,33 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import URL, func, text, update
+from sqlmodel import col
 
 from app.database import Database
 from app.delivery.wakeups import Wakeups
 from app.errors import TooManyRequests
 from app.limits import Limit
 from app.reads import DatabaseReads
+from app.redis.epochs import Epoch
 from app.redis.shared import Shared, share
 from app.redis.timelines import RedisTimelines
-from app.redis.trust import Epoch
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
+from app.timeline_reads import TimelineReads
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from events.types import PostEvent, SessionsChanged
 from models import SharedEpoch
 from tests.factories import PostCreateFactory, SessionFactory, UserFactory
 from tests.redis_server import RedisServer, redis_server
+from tests.services import fresh_mariadb_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 
@@ -34,7 +38,7 @@ class Node:
 
     def __init__(self, database: Database, url: str) -> None:
         self.database = database
-        self.reads = DatabaseReads(database)
+        self.timeline_reads = TimelineReads(database)
         self.wakeups = Wakeups()
         self.shared: Shared = share(url, database, self.wakeups)
         self.trust = self.shared.trust
@@ -43,14 +47,14 @@ class Node:
 
         async def read(user_id: UUID, session_id: UUID) -> int | None:
             self.rows_read += 1
-            return await self.reads.live_version(user_id, session_id)
+            return await self.timeline_reads.live_version(user_id, session_id)
 
-        self.timelines = RedisTimelines(self.shared.link, self.trust, read, self.reads.timeline_state)
+        self.timelines = RedisTimelines(self.shared.link, self.trust, read, self.timeline_reads.state)
         bus = EventBus()
         bus.subscribe(PostEvent, self.shared.wakeups.on_change)
         bus.subscribe(SessionsChanged, self.shared.wakeups.on_change)
         self.units = SqlUnits(database, bus, self.timelines)
-        self.posts = PostService(self.units, self.reads)
+        self.posts = PostService(self.units, DatabaseReads(database))
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -180,6 +184,30 @@ async def test_nobody_believes_redis_while_a_commit_is_under_way(nodes: list[Nod
         assert there.rows_read == 1
     assert await there.timelines.version(user_id, session_id) == 0
     assert there.rows_read == 1
+
+
+async def test_a_change_of_many_is_announced_at_once(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = nodes
+    people = dict([await here.add_user() for _ in range(5)])
+    for person in people.items():
+        await there.timelines.version(*person)
+    link, questions = here.shared.link, list[object]()
+    execute = link._execute
+
+    async def count(command: Callable[[str], tuple[Any, ...]]) -> object:
+        questions.append(command)
+        return await execute(command)
+
+    monkeypatch.setattr(link, "_execute", count)
+    async with here.timelines.changing(people):
+        for person in people.items():
+            assert await there.timelines.version(*person) == 0
+        assert there.rows_read == len(people)
+    for person in people.items():
+        assert await there.timelines.version(*person) == 0
+
+    assert there.rows_read == len(people)
+    assert len(questions) == 2
 
 
 async def test_nobody_believes_redis_after_a_commit_that_was_not_answered(nodes: list[Node]) -> None:
@@ -373,7 +401,7 @@ async def test_a_repeated_request_is_answered_when_everyone_knows_what_the_first
     user_id, session_id = await here.add_user()
     draft = PostCreateFactory.build()
     await here.posts.create(user_id, draft, "key")
-    here.units._timelines = DatabaseTimelines(here.reads.live_version)
+    here.units._timelines = DatabaseTimelines(here.timeline_reads.live_version)
     assert await there.timelines.version(user_id, session_id) == 1
     await here.write(user_id)  # by one who tells nobody
 
@@ -400,3 +428,48 @@ async def test_what_was_asked_earlier_and_answered_later_is_not_taken_for_news(n
     await late
 
     assert await trust.writable() == asked.number
+
+
+@pytest.fixture
+def another_database() -> Iterator[URL]:
+    with fresh_mariadb_database() as url:
+        yield url
+
+
+async def test_a_copy_of_the_database_has_its_own_state_on_the_same_redis(
+    nodes: list[Node], server: RedisServer, another_database: URL
+) -> None:
+    here, _ = nodes
+    user_id, session_id = await here.add_user()
+    async with here.database.writer.begin() as connection:
+        for table in ("users", "sessions", "shared_epoch"):
+            await connection.execute(text(f"CREATE TABLE {another_database.database}.{table} LIKE {table}"))
+            await connection.execute(text(f"INSERT INTO {another_database.database}.{table} SELECT * FROM {table}"))  # noqa: S608
+    copy = Node(Database(another_database, pool_size=5), server.url)
+    await copy.start()
+
+    await here.end_session(user_id, session_id)
+    for _ in range(2):
+        assert await copy.timelines.version(user_id, session_id) == 0
+        assert await here.timelines.version(user_id, session_id) is None
+        await copy.believed()
+    await copy.stop()
+
+
+async def test_a_database_that_another_server_took_over_costs_questions_only(nodes: list[Node]) -> None:
+    here, there = nodes
+    user_id, session_id = await here.add_user()
+    await here.timelines.version(user_id, session_id)
+
+    async with here.database.writer.begin() as connection:
+        took_over = func.concat(func.substring_index(col(SharedEpoch.server), "@", 1), "@another")
+        await connection.execute(update(SharedEpoch).values(server=took_over))
+
+    for version in range(1, 30):
+        await (here if version % 2 else there).write(user_id)
+        for node in nodes:
+            assert await node.timelines.version(user_id, session_id) == version
+        await asyncio.sleep(0.1)
+    for node in nodes:
+        await node.believed()
+        assert node.rows_read > 0

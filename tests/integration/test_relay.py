@@ -15,12 +15,14 @@ from app.delivery.outbox_inspection import OutboxInspection
 from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.timeline import DatabaseTimelines
+from app.timeline_reads import TimelineReads
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from events.relay import DurableListener, Relay, RelayPolicy, Taken
 from events.types import PostEvent
 from models import DeadLetter, ListenerProgress, StoredEvent, User
-from tests.factories import PostCreateFactory, UserFactory
+from tests.factories import PostCreateFactory
+from tests.integration.users import add_user
 
 PATIENT = RelayPolicy(poll=0.05, gather=0, first_delay=0.01, longest_delay=0.02)
 HASTY = RelayPolicy(poll=0.05, gather=0, first_delay=0.01, longest_delay=0.02, attempts=3)
@@ -55,7 +57,7 @@ class Node:
         self.database = database
         self.bus = EventBus()
         reads = DatabaseReads(database)
-        self.units = SqlUnits(database, self.bus, DatabaseTimelines(reads.live_version))
+        self.units = SqlUnits(database, self.bus, DatabaseTimelines(TimelineReads(database).live_version))
         self.posts = PostService(self.units, reads)
         self.outbox = SqlOutbox(database, listeners or ("recorder",))
         self.recorders = {name: Recorder() for name in listeners or ("recorder",)}
@@ -73,11 +75,7 @@ class Node:
         return self.relays["recorder"]
 
     async def add_user(self) -> UUID:
-        user = UserFactory.build()
-        async with self.units() as unit:
-            await unit.users.add(user)
-            await unit.commit()
-        return user.id
+        return await add_user(self.units)
 
     async def write(self, user_id: UUID, count: int = 1) -> None:
         for _ in range(count):
@@ -152,7 +150,7 @@ async def test_every_event_is_delivered_in_order_and_then_nothing_is_left(node: 
 async def test_what_a_crash_left_behind_is_delivered_after_it(node: Node, other: Node) -> None:
     ada = await node.add_user()
     await node.write(ada, 3)
-    async with node.outbox.claim("recorder") as (backlog,):
+    async with node.outbox.claim("recorder") as ((backlog,), _):
         await node.recorder.take(backlog.events)
         # What became of it is never marked.
 
@@ -259,7 +257,7 @@ async def test_what_another_process_delivers_is_left_to_it(
     ada, bob = await node.add_user(), await node.add_user()
     await node.write(ada, 2)
 
-    async with node.outbox.claim("recorder") as claimed:
+    async with node.outbox.claim("recorder") as (claimed, _):
         assert [backlog.user_id for backlog in claimed] == [ada]
         await node.write(bob)
         assert await other.relay.deliver()
@@ -307,6 +305,37 @@ async def test_a_change_wakes_the_relay(database: Database) -> None:
     await eventually(node.recorder.has(ada, [1]))
     relay.stop()
     await asyncio.wait([running])
+
+
+async def test_a_crowd_is_delivered_without_a_pause_between_its_batches(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.outbox._USERS_AT_A_TIME", 2)
+    node = Node(database, policy=RelayPolicy(poll=30, gather=30))
+    users = [await node.add_user() for _ in range(5)]
+    for user_id in users:
+        await node.write(user_id)
+
+    running = asyncio.create_task(node.relay.run())
+
+    await eventually(node.recorder.has(users[-1], [1]))
+    assert node.recorder.taken == {user_id: [1] for user_id in users}
+    node.relay.stop()
+    await asyncio.wait([running])
+
+
+async def test_all_who_have_everything_are_put_aside_however_many_they_are(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.outbox._EVENTS_AT_A_TIME", 2)
+    for _ in range(5):
+        await node.write(await node.add_user())
+    while await node.relay.deliver():
+        pass
+
+    await node.outbox.settle()
+
+    assert await node.undelivered() == []
 
 
 async def test_a_relay_that_is_told_to_stop_finishes_the_call_and_remembers_it(database: Database) -> None:
@@ -421,7 +450,7 @@ async def test_a_replay_that_is_asked_for_during_a_delivery_is_not_lost(node: No
     await node.delivered()
     await node.write(ada)
 
-    async with node.outbox.claim("recorder") as (backlog,):
+    async with node.outbox.claim("recorder") as ((backlog,), _):
         await OutboxInspection(node.database, ["recorder"]).replay_all("recorder")
         await node.outbox.mark("recorder", [Taken(backlog, 3)])
     await node.delivered()
@@ -438,7 +467,7 @@ async def test_users_that_another_process_holds_on_to_are_not_in_the_way_of_othe
     for user_id in held:
         await node.write(user_id)
 
-    async with node.outbox.claim("recorder") as claimed:
+    async with node.outbox.claim("recorder") as (claimed, _):
         assert {backlog.user_id for backlog in claimed} == set(held)
         later = await node.add_user()
         await node.write(later)

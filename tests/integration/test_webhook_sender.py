@@ -1,6 +1,8 @@
 """Telling webhooks: again and again where it fails, in order, and nobody at another's expense."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,12 +22,14 @@ from app.reads import DatabaseReads
 from app.services.posts import PostService
 from app.services.webhooks import WebhookService
 from app.timeline import DatabaseTimelines
+from app.timeline_reads import TimelineReads
 from app.unit_of_work import SqlUnits
 from events.bus import EventBus
 from events.types import DeliveriesQueued, PostEvent
 from models import Webhook, WebhookCreate, WebhookDeliveryRead, WebhookRead
 from models.columns import now
-from tests.factories import PostCreateFactory, UserFactory
+from tests.factories import PostCreateFactory
+from tests.integration.users import add_user
 from tests.receiver import Receiver, receiving
 
 SOON = SenderPolicy(poll=0.05, first_delay=0.02, longest_delay=0.05)
@@ -39,7 +43,7 @@ class Node:
         self.database = database
         bus = EventBus()
         self.reads = DatabaseReads(database)
-        self.units = SqlUnits(database, bus, DatabaseTimelines(self.reads.live_version))
+        self.units = SqlUnits(database, bus, DatabaseTimelines(TimelineReads(database).live_version))
         self.posts = PostService(self.units, self.reads)
         self.webhooks = WebhookService(self.units, self.reads, LOOPBACK)
         self.queue = WebhookQueue(database)
@@ -62,12 +66,9 @@ class Node:
         await caller.close()
 
     async def add_user(self, *urls: str) -> tuple[UUID, list[UUID]]:
-        user = UserFactory.build()
-        async with self.units() as unit:
-            await unit.users.add(user)
-            await unit.commit()
-        registered = [await self.webhooks.register(user.id, WebhookCreate(url=url)) for url in urls]
-        return user.id, [webhook.id for webhook in registered]
+        user_id = await add_user(self.units)
+        registered = [await self.webhooks.register(user_id, WebhookCreate(url=url)) for url in urls]
+        return user_id, [webhook.id for webhook in registered]
 
     async def write(self, user_id: UUID, count: int = 1) -> None:
         for _ in range(count):
@@ -243,7 +244,7 @@ class Rebinding:
     def __init__(self, *addresses: str) -> None:
         self.addresses = list(addresses)
 
-    async def __call__(self, _host: str, port: int, **_: Any) -> list[Any]:
+    def __call__(self, _host: str, port: int, **_: Any) -> list[Any]:
         address = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
         return [(0, 0, 0, "", (address, port))]
 
@@ -251,7 +252,7 @@ class Rebinding:
 async def test_a_name_that_changes_its_mind_is_not_connected_to(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", Rebinding("93.184.215.14", "127.0.0.1"))
+    monkeypatch.setattr(socket, "getaddrinfo", Rebinding("93.184.215.14", "127.0.0.1"))
     destinations, port = Destinations(), receiver.url.split(":")[2].split("/")[0]
     url = f"http://rebinding.example:{port}/hook"
     await destinations.check(url)
@@ -265,11 +266,32 @@ async def test_a_name_that_changes_its_mind_is_not_connected_to(
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(_host: str, port: int, **_: Any) -> list[Any]:
+    def resolve(_host: str, port: int, **_: Any) -> list[Any]:
         return [(0, 0, 0, "", (address, port)) for address in ("93.184.215.14", "10.0.0.1")]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     with pytest.raises(ForbiddenDestination):
         await Destinations().resolve("mixed.example", 443)
     assert await Destinations([ip_network("10.0.0.0/8")]).resolve("mixed.example", 443) == ["93.184.215.14", "10.0.0.1"]
+
+
+async def test_names_that_no_server_answers_for_keep_no_other_name_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> list[Any]:
+        is_over.wait(5)
+        raise socket.gaierror
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", hang)
+        destinations = Destinations()
+        waiting = [asyncio.create_task(destinations.resolve("dead.example", 443)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(1):
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", 443)
+    finally:
+        is_over.set()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(answer, ForbiddenDestination) for answer in answers)

@@ -32,10 +32,10 @@ async def test_a_lone_item_is_handled_by_itself() -> None:
 
 async def test_items_that_come_together_are_handled_together() -> None:
     doubling = Doubling()
-    double = Batching(doubling)
+    double = Batching(doubling, largest=30)
 
     assert await asyncio.gather(*map(double, range(100))) == [2 * item for item in range(100)]
-    assert [len(batch) for batch in doubling.batches] == [64, 36]
+    assert [len(batch) for batch in doubling.batches] == [30, 30, 30, 10]
 
 
 async def test_an_item_that_comes_later_is_in_no_earlier_batch() -> None:
@@ -92,3 +92,28 @@ async def test_who_stops_waiting_takes_nothing_from_the_others() -> None:
     assert await calls[1] == 4
     with pytest.raises(asyncio.CancelledError):
         await calls[0]
+
+
+def test_an_event_loop_that_ended_early_leaves_nothing_behind_for_the_next() -> None:
+    doubling = Doubling()
+    double = Batching(doubling)
+
+    async def leave() -> None:
+        doubling.free.clear()
+        asyncio.create_task(double(1))  # noqa: RUF006 - it is left behind on purpose
+        await asyncio.sleep(0.01)
+
+    asyncio.run(leave())
+    doubling.free = asyncio.Event()
+    doubling.free.set()
+
+    assert asyncio.run(asyncio.wait_for(double(2), 5)) == 4
+
+
+async def test_a_function_that_is_cancelled_fails_those_who_wait() -> None:
+    async def give_up(_: Sequence[int]) -> list[int]:
+        raise asyncio.CancelledError
+
+    calls = asyncio.gather(*map(Batching(give_up), (1, 2)), return_exceptions=True)
+
+    assert [type(result) for result in await asyncio.wait_for(calls, 5)] == [RuntimeError, RuntimeError]

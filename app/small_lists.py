@@ -1,0 +1,73 @@
+"""Whole lists that are small, for reading those of several owners costs hardly more than reading one."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, LargeBinary, Row, bindparam, case, func, select, type_coerce
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from app.database import Database
+from app.ports.reads import Page
+from app.post_lists import COLUMNS, byte_length
+from models import Post, PostItem, User
+from models.columns import UUIDBytes
+
+# The process answers nobody while it decodes them.
+LISTS_AT_ONCE = 32
+_MOST_POSTS = 100
+_MOST_BYTES = 65_536
+
+
+async def small_lists(database: Database, owner_ids: Sequence[UUID]) -> list[Page | None]:
+    """Return each owner's posts, newest first; nothing where they are too many or too long, or the owner is gone."""
+    values = {"owner_ids": set(owner_ids), "most_posts": _MOST_POSTS, "most_bytes": _MOST_BYTES}
+    lists = defaultdict[bytes, list[Row[*tuple[Any, ...]]]](list)
+    for row in await database.rows(_LISTS, values):
+        lists[row[0]].append(row)
+    pages = {owner_id: _page(rows) for owner_id, rows in lists.items()}
+    return [pages.get(owner_id.bytes) for owner_id in owner_ids]
+
+
+def _page(rows: list[Row[*tuple[Any, ...]]]) -> Page:
+    _, version, position, *_ = rows[0]
+    if position is None:
+        return Page(version, [], None)
+    rows.sort(key=itemgetter(2), reverse=True)
+    return Page(version, [PostItem(*row[3:]) for row in rows], None)
+
+
+def _statement() -> Any:
+    """Return what reads each owner's version and posts in one snapshot, an owner without posts as one row."""
+    counted, measured = aliased(Post), aliased(Post)
+    one_too_many = (
+        select(col(counted.position))
+        .where(col(counted.user_id) == col(User.id))
+        .order_by(col(counted.position))
+        .limit(1)
+        .offset(bindparam("most_posts", type_=BigInteger))
+    ).scalar_subquery()
+    bytes_of_text = (
+        select(func.coalesce(func.sum(byte_length(col(measured.text))), 0))
+        .where(col(measured.user_id) == col(User.id))
+        .scalar_subquery()
+    )
+    # Only where there are few: to measure a text is to read it.
+    size = case((one_too_many.is_(None), bytes_of_text))
+    # Ids as they are stored, for one comes with each post. In an order that an index does not give, MySQL would sort
+    # the posts with their texts.
+    return (
+        select(type_coerce(col(User.id), LargeBinary), col(User.timeline_version), col(Post.position), *COLUMNS)
+        .select_from(User)
+        .outerjoin(Post, col(Post.user_id) == col(User.id))
+        .where(
+            col(User.id).in_(bindparam("owner_ids", expanding=True, type_=UUIDBytes)),
+            size <= bindparam("most_bytes", type_=BigInteger),
+        )
+    )
+
+
+_LISTS = _statement()

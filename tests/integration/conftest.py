@@ -1,0 +1,9 @@
+import pytest
+
+from app.database import Database
+from tests.integration.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)

@@ -1,0 +1,52 @@
+"""Telling other nodes goes on, whatever the way to them does."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.delivery.wakeups import Wakeups
+from app.redis.wakeups import RedisWakeups
+from events.types import SessionsChanged
+
+
+class Backend:
+    """A way to other nodes that breaks the first time in ways that nobody expected, also while it is closed."""
+
+    def __init__(self) -> None:
+        self.published: list[bytes] = []
+        self.is_broken = True
+        self.has_published = asyncio.Event()
+
+    async def publish(self, data: bytes, _: list[str]) -> None:
+        if self.is_broken:
+            raise LookupError
+        self.published.append(data)
+        self.has_published.set()
+
+    async def on_shutdown(self) -> None:
+        if self.is_broken:
+            self.is_broken = False
+            raise ValueError
+
+    async def subscribe(self, _: list[str]) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_nodes_are_told_again_after_a_failure_that_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Backend()
+    monkeypatch.setattr("app.redis.wakeups._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("app.redis.wakeups.RedisChannelsPubSubBackend", lambda **_: backend)
+    redis: Any = None
+    wakeups = RedisWakeups(redis, "channel", Wakeups())
+    running = asyncio.create_task(wakeups.run())
+    for number in (1, 2):
+        await wakeups.on_change(SessionsChanged(user_id=UUID(int=number)))
+
+    async with asyncio.timeout(5):
+        await backend.has_published.wait()
+
+    assert backend.published == [UUID(int=2).bytes]
+    wakeups.stop()
+    await running
