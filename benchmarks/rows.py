@@ -247,12 +247,20 @@ def _rate(bench: Bench, targets: list[Target]) -> float:
 
 
 def _adding_rate(bench: Bench, contender: Contender) -> float:
-    before = contender.count()
+    before = _settled_count(contender)
     done = load(contender.adding, seconds=bench.seconds, connections=CONNECTIONS)
-    added = contender.count() - before
+    added = _settled_count(contender) - before
     # Those under way when the load ended were added too, and not counted.
     assert done.requests <= added <= done.requests + CONNECTIONS, f"{done.requests} answered, {added} added"
     return done.rate
+
+
+def _settled_count(contender: Contender) -> int:
+    """Count the posts when none of an earlier load is under way any more."""
+    count = contender.count()
+    while (later := contender.count()) != count:
+        count = later
+    return count
 
 
 def _typical_time(bench: Bench, target: Target) -> float:
