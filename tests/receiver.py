@@ -22,7 +22,10 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """`status`, `body`, `headers` and `delay` are what the next requests are answered with."""
+    """`status`, `body`, `headers` and `delay` are what the next requests are answered with.
+
+    `may_answer` ends all delays.
+    """
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
@@ -31,6 +34,7 @@ class Receiver:
         self.body = b"ok"
         self.headers: dict[str, str] = {}
         self.delay = 0.0
+        self.may_answer = threading.Event()
 
     @property
     def versions(self) -> list[int]:
@@ -55,7 +59,7 @@ def receiving() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append(Received(self.path, headers, body))
-            time.sleep(receiver.delay)
+            receiver.may_answer.wait(receiver.delay)
             self.send_response(receiver.status)
             for name, value in receiver.headers.items():
                 self.send_header(name, value)

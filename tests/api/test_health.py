@@ -37,7 +37,7 @@ async def test_a_database_that_accepts_and_says_nothing_is_not_ready_within_seco
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = URL.create("mysql+asyncmy", "root", host="127.0.0.1", port=silent.getsockname()[1], database="x")
-        async with serve(create_app(settings_for(url, tmp_path))) as client, asyncio.timeout(6):
+        async with serve(create_app(settings_for(url, tmp_path))) as client, asyncio.timeout(10):
             assert_problem(await client.get("/health/ready"), 503)
 
 
@@ -94,6 +94,6 @@ async def test_a_process_without_its_redis_is_ready_but_degraded(settings: Setti
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 async def test_a_process_that_redis_serves_is_ready(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"redis_url": redis_url()}))
-    async with serve(app) as client, asyncio.timeout(10):
+    async with serve(app) as client, asyncio.timeout(30):
         while (await client.get("/health/ready")).json() != {"status": "ok"}:  # noqa: ASYNC110 - it happens elsewhere
             await asyncio.sleep(0.05)

@@ -83,12 +83,12 @@ async def test_one_persons_cache_is_not_anothers(ada: Person, bob: Person) -> No
 
 
 async def test_a_cached_list_is_good_for_so_long_and_no_longer(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"cache_seconds": 1}))
+    app = create_app(settings.model_copy(update={"cache_seconds": 2}))
     async with serve(app) as client:
         ada = await Person.sign_up(client, "ada@example.com")
         await ada.get("/posts")
         assert (await ada.get("/posts")).headers["cache-status"] == HIT
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(2.1)
         assert (await ada.get("/posts")).headers["cache-status"] == MISS
 
 

@@ -162,7 +162,7 @@ async def test_what_is_being_queued_for_a_webhook_is_waited_for_and_goes_with_it
     async with ledger.units() as unit:
         await unit.webhooks.queue(ada, await ledger.stored(ada))
         erasing = asyncio.create_task(erase(ledger, ada))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await someone_waits_for_a_lock(ledger.database):  # noqa: ASYNC110 - it happens in the database
                 # Who asks more often than ten times a second is told the same again.
                 await asyncio.sleep(0.15)

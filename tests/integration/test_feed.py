@@ -65,7 +65,7 @@ Entries = AsyncIterator[PostEvent | Reset | Signal]
 async def take(entries: Entries, count: int) -> list[PostEvent | Reset]:
     """Return the next entries that are no heartbeat."""
     taken: list[PostEvent | Reset] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(taken) < count:
             entry = await anext(entries)
             if not isinstance(entry, Signal):
@@ -78,7 +78,7 @@ async def versions(entries: Entries, count: int) -> list[int]:
 
 
 async def is_over(entries: Entries) -> bool:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [entry async for entry in entries if not isinstance(entry, Signal)] == []
 
 

@@ -67,7 +67,7 @@ class Node:
         await self.shared.link.close()
         await self.database.close()
 
-    async def believed(self, *, seconds: float = 15) -> None:
+    async def believed(self, *, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while self.shared.is_degraded:  # noqa: ASYNC110 - what is waited for happens elsewhere
                 await asyncio.sleep(0.02)
@@ -252,8 +252,8 @@ async def test_a_redis_that_is_away_delays_little_and_hides_nothing(
         for node in nodes:
             assert await node.timelines.version(user_id, session_id) == version
         await asyncio.sleep(0.15)
-    assert not here.shared.is_degraded
-    assert not there.shared.is_degraded
+    for node in nodes:
+        await node.believed()
 
 
 async def test_a_redis_that_returns_with_old_data_is_not_believed(nodes: list[Node], server: RedisServer) -> None:
@@ -268,7 +268,7 @@ async def test_a_redis_that_returns_with_old_data_is_not_believed(nodes: list[No
     server.start()
 
     assert server.ask("DBSIZE") != b":0"
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while here.shared.is_degraded or there.shared.is_degraded:
             assert {await node.timelines.version(user_id, session_id) for node in nodes} == {1}
             await asyncio.sleep(0.01)
@@ -355,13 +355,13 @@ async def test_wake_ups_cross_nodes_and_come_back_with_redis(nodes: list[Node], 
                 return False
             return True
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await is_woken(1):
             pass
     server.kill()
     assert not await is_woken(0.2)
     server.start()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not await is_woken(1):
             pass
 

@@ -91,7 +91,7 @@ class Node:
 
     async def delivered(self) -> None:
         """Deliver, again and again, until nothing is left."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.undelivered():
                 await self.relay.deliver()
                 await self.outbox.settle()
@@ -109,7 +109,7 @@ class Node:
             return int((await connection.execute(statement)).scalar_one())
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens in the database
             await asyncio.sleep(0.02)
@@ -271,24 +271,29 @@ async def test_what_another_process_delivers_is_left_to_it(
 async def test_a_call_that_hangs_holds_up_nobody_for_long(database: Database) -> None:
     node = Node(database)
     ada, bob = await node.add_user(), await node.add_user()
-    hangs = asyncio.Event()
+    hangs, ended = asyncio.Event(), asyncio.Event()
 
     async def take(events: Sequence[PostEvent]) -> None:
         if events[0].user_id == ada:
             hangs.set()
-            await asyncio.sleep(60)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()
         await node.recorder.take(events)
 
-    policy = RelayPolicy(poll=0.05, gather=0, timeout=1.5)
+    policy = RelayPolicy(poll=0.05, gather=0, timeout=3)
     relay = Relay(DurableListener("recorder", take), node.outbox, policy)
     running = asyncio.create_task(relay.run())
     await node.write(ada)
     await hangs.wait()
     await node.write(bob)
 
-    await eventually(node.recorder.has(bob, [1]), seconds=1)
+    await eventually(node.recorder.has(bob, [1]))
+    assert not ended.is_set()
     relay.stop()
     await asyncio.wait([running])
+    assert ended.is_set()
 
 
 async def test_a_change_wakes_the_relay(database: Database) -> None:

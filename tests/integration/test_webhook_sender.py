@@ -55,7 +55,7 @@ class Node:
         bus.subscribe(PostEvent, relay)
 
     @asynccontextmanager
-    async def sending(self, policy: SenderPolicy = SOON, seconds: float = 5) -> AsyncIterator[None]:
+    async def sending(self, policy: SenderPolicy = SOON, seconds: float = 60) -> AsyncIterator[None]:
         caller = Caller(LOOPBACK, max_connections=20, seconds=seconds)
         sender = WebhookSender(self.queue, caller, policy)
         self.bus.subscribe(DeliveriesQueued, sender.on_queued)
@@ -87,7 +87,7 @@ class Node:
             return (await connection.execute(statement)).first() is None
 
     async def idle(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await self.is_idle():  # noqa: ASYNC110 - what is waited for happens in the database
                 await asyncio.sleep(0.02)
 
@@ -141,18 +141,19 @@ async def test_a_receiver_that_fails_for_too_long_is_disabled_with_a_reason(node
 
 async def test_a_slow_receiver_delays_no_other(node: Node, receiver: Receiver) -> None:
     with receiving() as slow:
-        slow.delay = 2
+        slow.delay = 60
         user_id, _ = await node.add_user(slow.url, receiver.url)
         async with node.sending():
             await node.write(user_id, 5)
-            await asyncio.to_thread(receiver.wait_for, 5, seconds=1.5)
+            await asyncio.to_thread(receiver.wait_for, 5)
             assert len(slow.received) == 1
+            slow.may_answer.set()
 
     assert receiver.versions == [1, 2, 3, 4, 5]
 
 
 async def test_an_answer_that_never_comes_is_not_waited_for(node: Node, receiver: Receiver) -> None:
-    receiver.delay = 1
+    receiver.delay = 60
     user_id, (webhook_id,) = await node.add_user(receiver.url)
     async with node.sending(seconds=0.2):
         await node.write(user_id)
@@ -168,11 +169,12 @@ async def test_a_receiver_that_is_away_is_tried_again(node: Node) -> None:
     user_id, (webhook_id,) = await node.add_user(url)
     async with node.sending():
         await node.write(user_id)
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(10):
+            while (await node.deliveries(user_id, webhook_id))[0].attempts < 2:  # noqa: ASYNC110 - it happens elsewhere
+                await asyncio.sleep(0.02)
 
     (told,) = await node.deliveries(user_id, webhook_id)
     assert (told.status, told.response_excerpt) == ("pending", "no answer: ConnectError")
-    assert told.attempts >= 2
 
 
 async def test_several_processes_tell_each_change_once(database: Database, receiver: Receiver) -> None:
@@ -203,23 +205,26 @@ async def test_what_a_killed_process_had_claimed_is_told_by_another(node: Node, 
 
 
 async def test_a_webhook_that_is_deleted_while_it_is_told_ends_quietly(node: Node, receiver: Receiver) -> None:
-    receiver.delay = 0.3
+    receiver.delay = 60
     user_id, (webhook_id,) = await node.add_user(receiver.url)
     async with node.sending():
         await node.write(user_id, 3)
         await asyncio.to_thread(receiver.wait_for, 1)
         await node.webhooks.remove(user_id, webhook_id)
-        await asyncio.sleep(0.5)
+        receiver.may_answer.set()
+        await asyncio.sleep(0.2)
 
     assert receiver.versions == [1]
 
 
 async def test_a_sender_that_stops_finishes_the_attempt_and_hands_the_rest_over(node: Node, receiver: Receiver) -> None:
-    receiver.delay = 0.3
+    receiver.delay = 60
     user_id, (webhook_id,) = await node.add_user(receiver.url)
     async with node.sending():
         await node.write(user_id, 3)
         await asyncio.to_thread(receiver.wait_for, 1)
+        # After the end of this block, which tells it to stop.
+        asyncio.get_running_loop().call_later(0.2, receiver.may_answer.set)
 
     assert [one.status for one in await node.deliveries(user_id, webhook_id)] == ["delivered", "pending", "pending"]
     (webhook,) = await node.queue.claim(10)
@@ -280,7 +285,7 @@ async def test_names_that_no_server_answers_for_keep_no_other_name_waiting(monke
     is_over = threading.Event()
 
     def hang(*_: Any, **__: Any) -> list[Any]:
-        is_over.wait(5)
+        is_over.wait(60)
         raise socket.gaierror
 
     with monkeypatch.context() as patch:
@@ -289,7 +294,7 @@ async def test_names_that_no_server_answers_for_keep_no_other_name_waiting(monke
         waiting = [asyncio.create_task(destinations.resolve("dead.example", 443)) for _ in range(50)]
         await asyncio.sleep(0.1)
     try:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             assert await asyncio.get_running_loop().getaddrinfo("localhost", 443)
     finally:
         is_over.set()
