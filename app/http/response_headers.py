@@ -49,7 +49,7 @@ async def add_response_headers(message: Message, scope: Scope) -> None:
         headers += _OF_DOCS
         return
     headers += _OF_DATA
-    if "user" in scope:
+    if "user" in scope and any(name == b"etag" for name, _ in headers):
         # The client may keep it and must ask each time, which costs a 304 where nothing changed.
         headers.append((b"cache-control", b"private, no-cache"))
         headers.append((b"vary", b"Authorization"))

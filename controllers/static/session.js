@@ -114,11 +114,12 @@ const keep = ({ access_token, refresh_token, expires_in }, email) =>
     JSON.stringify({ email, access_token, refresh_token, refresh_at: Date.now() + expires_in * 900 }),
   );
 
-const send = (path, { method, headers, body, signal } = {}, token) =>
+const send = (path, { method, headers, body, signal, cache } = {}, token) =>
   reached(
     fetch(path, {
       method,
       signal,
+      cache,
       headers: {
         ...headers,
         ...(token && { Authorization: `Bearer ${token}` }),

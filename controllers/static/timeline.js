@@ -101,6 +101,8 @@ async function* changes(after, signal) {
   listen();
   try {
     const response = await request("/posts/events", {
+      // Firefox asks for one address once at a time, if it may keep the answer: another window would wait for this one.
+      cache: "no-store",
       headers: { "Last-Event-ID": after },
       signal: AbortSignal.any([signal, silence.signal]),
     });

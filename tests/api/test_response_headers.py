@@ -32,12 +32,15 @@ async def test_what_a_person_sees_is_not_for_shared_caches(ada: Person) -> None:
         ("/posts", {}),
         ("/posts", {}),
         ("/posts", {"headers": {"if-none-match": '"1"'}}),
-        ("/me", {}),
-        ("/auth/sessions", {}),
     ):
         response = await ada.get(path, **options)
         assert response.headers["cache-control"] == "private, no-cache"
         assert response.headers["vary"] == "Authorization"
+
+
+@pytest.mark.parametrize("path", ["/me", "/me/export", "/auth/sessions", "/webhooks"])
+async def test_what_can_not_be_asked_for_again_by_its_tag_is_not_for_any_cache(ada: Person, path: str) -> None:
+    assert (await ada.get(path)).headers["cache-control"] == "no-store"
 
 
 async def test_tokens_and_refusals_are_not_for_any_cache(client: AsyncClient) -> None:
