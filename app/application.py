@@ -17,15 +17,16 @@ from app.commands.backup import BackupCommands
 from app.commands.events import EventCommands
 from app.commands.run import RunCommand
 from app.database import Database
+from app.delivery.caller import Caller
 from app.delivery.database_watch import DatabaseWatch
+from app.delivery.destinations import Destinations
 from app.delivery.outbox import SqlOutbox
 from app.delivery.outbox_inspection import OutboxInspection
-from app.delivery.outgoing import Caller, Destinations
 from app.delivery.wakeups import Wakeups
 from app.delivery.webhook_queue import WebhookQueue
 from app.delivery.webhook_sender import MOST_AT_ONCE, SenderPolicy, WebhookSender
 from app.http.cors import PreflightProblems, create_cors_config
-from app.http.error_handlers import LastingErrorHandlers
+from app.http.handler_lookup import LastingErrorHandlers
 from app.http.hosts import AllowedHostsMiddleware
 from app.http.methods import CompleteMethods, HeadMiddleware
 from app.http.problems import create_problem_plugin

@@ -68,26 +68,24 @@ class SessionTokens:
             refresh_token=self._sign(self._keys[0], RefreshClaim(session.id, session.generation)),
         )
 
-    def parse(self, refresh_token: str) -> RefreshClaim:
+    def claim(self, refresh_token: str) -> RefreshClaim:
         """Return what the token says of itself.
 
         Raises:
-            Unauthenticated: It is no refresh token at all.
+            Unauthenticated: It was drawn with none of the secrets, or is no refresh token at all.
         """
         try:
             session, generation, _ = refresh_token.split(".")
-            return RefreshClaim(UUID(hex=session), int(generation))
+            claim = RefreshClaim(UUID(hex=session), int(generation))
         except ValueError:
             raise Unauthenticated from None
+        if not any(hmac.compare_digest(self._sign(key, claim).encode(), refresh_token.encode()) for key in self._keys):
+            raise Unauthenticated
+        return claim
 
     def is_newest(self, session: Session, refresh_token: str) -> bool:
         """Return whether this is the session's present refresh token."""
         return hmac.compare_digest(session.refresh_token_hash, self._hash(refresh_token))
-
-    def is_genuine(self, refresh_token: str) -> bool:
-        """Return whether the token was drawn with one of the secrets, for whatever generation."""
-        claim = self.parse(refresh_token)
-        return any(hmac.compare_digest(self._sign(key, claim).encode(), refresh_token.encode()) for key in self._keys)
 
     @staticmethod
     def _hash(refresh_token: str) -> str:

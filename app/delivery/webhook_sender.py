@@ -12,7 +12,8 @@ from http import HTTPStatus
 import httpcore
 from litestar.serialization import encode_json
 
-from app.delivery.outgoing import Caller, ForbiddenDestination
+from app.delivery.caller import Caller
+from app.delivery.destinations import ForbiddenDestination
 from app.delivery.webhook_queue import LeaseLost, WebhookQueue
 from events.types import DeliveriesQueued
 from events.waiting import backoff, happens

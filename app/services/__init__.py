@@ -1,1 +1,1 @@
-"""The use cases, free of any framework: each one request, one transaction."""
+"""The use cases, free of any framework."""

@@ -90,9 +90,7 @@ class SessionService:
         Raises:
             Unauthenticated: The token is none, or of a session that has ended, which it has now if the token is dead.
         """
-        if not self._tokens.is_genuine(refresh_token):
-            raise Unauthenticated
-        claim = self._tokens.parse(refresh_token)
+        claim = self._tokens.claim(refresh_token)
         at = now()
         async with self._units() as unit:
             session = await unit.sessions.lock(claim.session_id, at)

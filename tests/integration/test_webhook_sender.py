@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.database import Database
-from app.delivery.outgoing import Caller, Destinations, ForbiddenDestination
+from app.delivery.caller import Caller
+from app.delivery.destinations import Destinations, ForbiddenDestination
 from app.delivery.webhook_queue import LeaseLost, WebhookQueue
 from app.delivery.webhook_sender import SenderPolicy, WebhookSender
 from app.reads import DatabaseReads
