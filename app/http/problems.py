@@ -21,7 +21,10 @@ from models.text import WITHOUT_NUL
 logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-_BLANK = "about:blank"
+BLANK = "about:blank"
+
+# 413 as RFC 9110 has it, since Python's name for it changed with 3.13; 499 is for statistics only.
+_TITLES = {413: "Content Too Large", 499: "Client Closed Request"}
 
 _MOST_ERRORS = 100
 
@@ -48,10 +51,10 @@ class FieldError(Struct):
 class Problem(Struct, omit_defaults=True):
     """What every error answers with (RFC 9457)."""
 
+    type: str
     title: str
     status: int
     detail: str
-    type: str = _BLANK
     errors: list[FieldError] = []
 
 
@@ -75,6 +78,17 @@ def create_problem_plugin() -> ProblemDetailsPlugin:
     )
 
 
+def problem_type(kind: type[DomainError]) -> str:
+    """Return the `type` of an error's problem documents."""
+    slug = "".join(f"-{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("-")
+    return f"urn:problem-type:postline:{slug}"
+
+
+def status_title(status: int) -> str:
+    """Return the `title` of a problem document that says no more than its status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
 def not_found(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
     """Answer with 404, whatever went wrong."""
     return _problem(404, _DETAILS[404]).to_response(request)
@@ -90,12 +104,11 @@ def _of_domain_error(error: DomainError) -> ProblemDetailsException:
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     errors = error.errors if isinstance(error, InvalidRequest) else None
-    slug = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
     return _problem(
         error.status,
         str(error),
         title=error.title,
-        type_=f"urn:problem-type:postline:{slug}",
+        type_=problem_type(type(error)),
         errors=errors,
         headers=headers,
     )
@@ -137,14 +150,14 @@ def _problem(
     detail: str,
     *,
     title: str | None = None,
-    type_: str = _BLANK,
+    type_: str = BLANK,
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> ProblemDetailsException:
     return ProblemDetailsException(
         detail=detail,
         status_code=status,
-        title=title or HTTPStatus(status).phrase,
+        title=title or status_title(status),
         type_=type_,
         extra={"errors": errors} if errors else None,
         headers=headers,

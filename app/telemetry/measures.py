@@ -30,7 +30,11 @@ def measures(
         Measure("postline_cache_evictions_total", "Lists that made room for others.", lambda: cache.evictions),
         Measure("postline_cache_bytes", "What the cache holds.", lambda: cache.size),
         Measure("postline_streams_open", "Clients that follow changes.", lambda: wakeups.followers),
-        Measure("postline_login_failures_total", "Log-ins with a wrong password.", lambda: log_ins.failures),
+        Measure(
+            "postline_login_failures_total",
+            "Log-ins with a wrong password or an unknown address.",
+            lambda: log_ins.failures,
+        ),
         Measure("postline_passwords_pending", "Passwords being hashed, or waiting for it.", lambda: passwords.pending),
     ]
     for name, engine in database.engines.items():

@@ -13,14 +13,15 @@ from app.telemetry.request_context import RequestContext, current_request
 logger = logging.getLogger(__name__)
 
 _FIRST_ERROR_STATUS = 400
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class RequestWatch:
     """Watches each request from its beginning to the end of its answer.
 
     It stands around the whole application: what stands among Litestar's middleware never hears of unknown addresses. A
-    line is written of each request that is no `GET`, fails, or takes longer than `unlogged_seconds`: it costs about as
-    much as a cached list.
+    line is written of each request that may change something, fails, or takes longer than `unlogged_seconds`: it costs
+    about as much as a cached list.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, unlogged_seconds: float) -> None:
@@ -42,7 +43,7 @@ class RequestWatch:
             seconds = perf_counter() - began
             method, status = request.method, request.status
             self._metrics.answered(method, request.route, status, seconds)
-            if seconds >= self._unlogged_seconds or method != "GET" or status >= _FIRST_ERROR_STATUS:
+            if seconds >= self._unlogged_seconds or method not in _SAFE_METHODS or status >= _FIRST_ERROR_STATUS:
                 logger.info("request", extra={"status": status, "duration": round(seconds, 6)})
             current_request.reset(token)
 

@@ -144,21 +144,41 @@ async def follow(app: Litestar, person: Person) -> None:
     async def send(message: Any) -> None:
         assert message.get("status", 200) == 200
 
-    scope: Any = {
+    authorization = (b"authorization", f"Bearer {person.tokens['access_token']}".encode())
+    await app(scope("GET", "/posts/events", authorization), receive, send)
+
+
+def scope(method: str, path: str, *headers: tuple[bytes, bytes]) -> Any:
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
-        "path": "/posts/events",
-        "raw_path": b"/posts/events",
+        "path": path,
+        "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"authorization", f"Bearer {person.tokens['access_token']}".encode())],
+        "headers": list(headers),
         "client": ("127.0.0.1", 1),
         "server": ("postline", 80),
     }
-    await app(scope, receive, send)
+
+
+async def test_a_client_that_leaves_before_it_is_answered_is_no_error_of_the_service(
+    app: Litestar, client: AsyncClient
+) -> None:
+    sent = iter([{"type": "http.request", "body": b'{"email"', "more_body": True}])
+
+    async def receive() -> Any:
+        return next(sent, {"type": "http.disconnect"})
+
+    async def send(_: Any) -> None:
+        """Say it to nobody."""
+
+    await app(scope("POST", "/auth/login", (b"content-type", b"application/json")), receive, send)
+
+    assert requests(await scrape(client))["POST", "/auth/login", 499] == 1
 
 
 async def test_connections_in_use_are_counted_by_pool(app: Litestar, client: AsyncClient) -> None:
