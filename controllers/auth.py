@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
+from app.errors import EmailTaken, InvalidCredentials
 from app.limits import client_key
 from app.security import AuthenticatedRequest, PrincipalFinder
 from app.services.accounts import AccountService
@@ -48,7 +49,7 @@ class AuthController(Controller):
         description="Makes an account and opens its first session.",
         opt=_PUBLIC,
         response_description="The first session's tokens.",
-        responses=problems(400, 409, 413, 415, 429, 503),
+        responses=problems(400, EmailTaken, 413, 415, 429, 503),
     )
     async def sign_up(
         self, data: JSONBody[SignUp], accounts: NamedDependency[AccountService], user_agent: UserAgent = ""
@@ -68,7 +69,7 @@ class AuthController(Controller):
         security=OPTIONAL_BEARER,
         status_code=HTTP_200_OK,
         response_description="The session's tokens.",
-        responses=problems(400, 401, 413, 415, 429, 503, on_401="The address is unknown or the password wrong."),
+        responses=problems(400, InvalidCredentials, 413, 415, 429, 503),
     )
     async def log_in(
         self,

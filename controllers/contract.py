@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 import models
 from app.http.problems import PROBLEM_MEDIA_TYPE
-from controllers.documentation import EXAMPLES, PROBLEM_HEADERS, described, example_problem
+from controllers.documentation import EXAMPLES, PROBLEM_HEADERS, described
 from controllers.links import LINKS
 from events.types import EventType
 
@@ -98,7 +98,6 @@ def _tidy_responses(responses: dict[str, Any]) -> None:
         content = response.get("content", {})
         if PROBLEM_MEDIA_TYPE in content:
             headers = PROBLEM_HEADERS.get(int(status), {})
-            content[PROBLEM_MEDIA_TYPE]["example"] = example_problem(int(status), response["description"])
         elif int(status) >= _FIRST_ERROR_STATUS:
             # Litestar adds an error of its own form to every route with parameters; here errors have one form.
             del responses[status]

@@ -89,7 +89,7 @@ def create_openapi_config(version: str) -> ContractConfig:
             "Sign up or log in, and send the `access_token` as `Authorization: Bearer …`. "
             "Every error is a problem document (RFC 9457). "
             "Text is Unicode: lone surrogates are refused, and so is NUL where a pattern says so. "
-            "What answers GET answers HEAD too. Every answer has an `X-Request-ID`, which names the request "
+            "What answers GET answers HEAD too. The answer to every request has an `X-Request-ID`, which names it "
             "in the service's log: the one that the request came with, if that is at most 64 letters, digits and "
             "`.`, `_` or `-`, or else a new one."
         ),

@@ -1,11 +1,27 @@
 """What the OpenAPI document says of errors, headers and examples, once for all routes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 
-from app.http.problems import PROBLEM_MEDIA_TYPE, Problem
+from app.errors import (
+    DomainError,
+    EmailTaken,
+    IdempotencyKeyReused,
+    InvalidCredentials,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    TooManyRequests,
+    TooManyWebhooks,
+    Unauthenticated,
+    UnsupportedMediaType,
+    WrongPassword,
+)
+from app.http.problems import BLANK, PROBLEM_MEDIA_TYPE, Problem, problem_type, status_title
 
 BEARER = [{"bearer": list[str]()}]
 OPTIONAL_BEARER = [{}, *BEARER]
@@ -16,18 +32,35 @@ def described(description: str, **schema: Any) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"} | schema}
 
 
-_PROBLEMS = {
-    400: ("Invalid request", "The request is malformed or has invalid fields."),
-    401: ("Authentication required", "The token is missing, malformed, expired, or its session has ended."),
-    403: ("Password is wrong", "The password that confirms the request is wrong."),
-    404: ("Not found", "There is no such object, or it is someone else's."),
-    409: ("Email is taken", "The address belongs to another account."),
-    412: ("Precondition failed", "`If-Match` does not name the current version."),
-    413: ("Request Entity Too Large", "The body is larger than 1,048,576 bytes."),
-    415: ("Unsupported media type", "The body is not declared as JSON."),
-    422: ("Idempotency key is reused", "The `Idempotency-Key` was used before, with another body."),
-    429: ("Too many requests", "A limit is used up; try again after `Retry-After` seconds."),
-    503: ("Service Unavailable", "The service can't answer now; try again after `Retry-After` seconds."),
+_PROBLEMS: dict[type[DomainError] | int, str] = {
+    InvalidRequest: "The request is malformed or has invalid fields.",
+    Unauthenticated: "The token is missing, malformed, expired, or its session has ended.",
+    InvalidCredentials: "The address is unknown or the password wrong.",
+    WrongPassword: "The password that confirms the request is wrong.",
+    NotFound: "There is no such object, or it is someone else's.",
+    EmailTaken: "The address belongs to another account.",
+    TooManyWebhooks: "There are as many webhooks as one person may have.",
+    PreconditionFailed: "`If-Match` does not name the current version.",
+    413: "The body is larger than 1,048,576 bytes.",
+    UnsupportedMediaType: "The body is not declared as JSON.",
+    IdempotencyKeyReused: "The `Idempotency-Key` was used before, with another body.",
+    TooManyRequests: "A limit is used up; try again after `Retry-After` seconds.",
+    503: "The service can't answer now; try again after `Retry-After` seconds.",
+}
+
+# Which of them a route means that names the status.
+_USUAL = {
+    kind.status: kind
+    for kind in (
+        InvalidRequest,
+        Unauthenticated,
+        WrongPassword,
+        NotFound,
+        PreconditionFailed,
+        UnsupportedMediaType,
+        IdempotencyKeyReused,
+        TooManyRequests,
+    )
 }
 
 PROBLEM_HEADERS = {
@@ -109,25 +142,29 @@ EXAMPLES: dict[str, Any] = {
 """An example of each body, by the name of its schema."""
 
 
-def problems(*statuses: int, **descriptions: str) -> dict[int, ResponseSpec]:
+def problems(*kinds: type[DomainError] | int, **descriptions: str) -> dict[int, ResponseSpec]:
     """Return the problem documents that a route answers with, for its `responses`.
 
-    A status is described as everywhere, or as the keyword `on_<status>` says.
+    Each is an error, or the status of the usual one. It is described as everywhere, or as the keyword `on_<status>`
+    says.
     """
-    return {
-        status: ResponseSpec(
-            data_container=Problem,
-            description=descriptions.get(f"on_{status}", _PROBLEMS[status][1]),
-            media_type=PROBLEM_MEDIA_TYPE,
-            generate_examples=False,
-        )
-        for status in statuses
-    }
+    return dict(_problem(_USUAL.get(kind, kind) if isinstance(kind, int) else kind, descriptions) for kind in kinds)
 
 
-def example_problem(status: int, detail: str) -> dict[str, Any]:
-    """Return what such a problem document looks like."""
-    return {"type": "about:blank", "title": _PROBLEMS[status][0], "status": status, "detail": detail}
+def _problem(kind: type[DomainError] | int, descriptions: Mapping[str, str]) -> tuple[int, ResponseSpec]:
+    if isinstance(kind, int):
+        status, title, type_ = kind, status_title(kind), BLANK
+    else:
+        status, title, type_ = kind.status, kind.title, problem_type(kind)
+    description = descriptions.get(f"on_{status}", _PROBLEMS[kind])
+    example = {"type": type_, "title": title, "status": status, "detail": description}
+    return status, ResponseSpec(
+        data_container=Problem,
+        description=description,
+        media_type=PROBLEM_MEDIA_TYPE,
+        generate_examples=False,
+        examples=[Example(value=example)],
+    )
 
 
 def response_header(name: str, description: str) -> ResponseHeader:

@@ -8,6 +8,7 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 
+from app.errors import TooManyWebhooks
 from app.security import AuthenticatedRequest
 from app.services.webhooks import WebhookService
 from controllers.documentation import BEARER, problems
@@ -32,7 +33,7 @@ class WebhookController(Controller):
             "answered with 2xx within 10 seconds is repeated, for a day at most."
         ),
         response_description="The webhook, with the secret that signs what is sent.",
-        responses=problems(400, 401, 409, 413, 415, 503, on_409="There are as many webhooks as one person may have."),
+        responses=problems(400, 401, TooManyWebhooks, 413, 415, 503),
     )
     async def create_webhook(
         self,

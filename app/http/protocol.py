@@ -8,7 +8,7 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.http.problems import PROBLEM_MEDIA_TYPE, Problem
+from app.http.problems import BLANK, PROBLEM_MEDIA_TYPE, Problem
 
 _HEAD_BYTES = 65_536
 # What a byte of a body may bring along besides itself: a chunk of one byte takes five more.
@@ -119,7 +119,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, and close the connection."""
         status = HTTPStatus.BAD_REQUEST
-        problem = Problem(title=status.phrase, status=status, detail=msg)
+        problem = Problem(type=BLANK, title=status.phrase, status=status, detail=msg)
         head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\nconnection: close\r\n"
         body = msgspec.json.encode(problem)
         self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)

@@ -1,4 +1,4 @@
-"""Headers that every answer carries, whoever made it."""
+"""Headers that the answer to every request carries, whoever made it."""
 
 from typing import cast
 

@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from litestar import Litestar
 from openapi_spec_validator import validate
 
-from tests.api.people import PASSWORD, assert_problem
+from tests.api.people import PASSWORD, Person, assert_problem
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = {
@@ -204,3 +204,25 @@ async def test_the_document_is_at_one_address(client: AsyncClient) -> None:
 
 async def test_the_document_is_what_the_command_line_prints(app: Litestar, document: dict[str, Any]) -> None:
     assert app.openapi_schema.to_schema() == document
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/auth/login", {"email": "nobody@example.com", "password": PASSWORD}, 401),
+        ("/auth/signup", {"email": "ada@example.com", "password": PASSWORD}, 409),
+        ("/auth/signup", {"email": "ada@example.com"}, 400),
+        ("/auth/signup", {"email": "ada@example.com", "password": PASSWORD, "more": "a" * 1_048_576}, 413),
+        ("/posts", {"text": "hello"}, 401),
+    ],
+    ids=["a wrong password", "a taken address", "a missing field", "too much", "no token"],
+)
+async def test_the_documented_problems_are_those_that_are_answered(
+    document: dict[str, Any], ada: Person, path: str, body: dict[str, str], status: int
+) -> None:
+    (content,) = document["paths"][path]["post"]["responses"][str(status)]["content"].values()
+
+    problem = (await ada.client.post(path, json=body)).json()
+
+    told = ("type", "title", "status")
+    assert [problem[name] for name in told] == [content["example"][name] for name in told]

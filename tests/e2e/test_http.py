@@ -85,7 +85,12 @@ def test_what_is_no_request_is_answered_in_the_usual_form(server: Server, reques
     answer, _, body = exchange(server, request_).partition(b"\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n")
-    assert json.loads(body)["status"] == 400
+    assert json.loads(body) == {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "Invalid HTTP request received.",
+    }
 
 
 def test_a_client_of_http_1_0_needs_no_host(server: Server) -> None:
