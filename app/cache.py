@@ -72,6 +72,7 @@ async def _send_not_modified(send: Send, current: str, cache_status: str) -> Non
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+# Litestar asks twice: for looking it up, and for storing the answer, when the version is the one that was read.
 def _list_key(request: Request[Principal, Any, Any]) -> str:
     query = ""
     if request.scope["query_string"]:

@@ -1,4 +1,4 @@
-"""The only place that commits: a change, its event and its version become durable together, then are published."""
+"""Where people's changes are committed: each, its event and its version become durable together, then are published."""
 
 import asyncio
 from collections.abc import AsyncIterator

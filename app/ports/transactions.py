@@ -47,7 +47,7 @@ class Posts(Protocol):
     """Posts, within one transaction."""
 
     def add(self, post: Post) -> None:
-        """Insert the post."""
+        """Insert the post when all is committed; until then `get` does not find it."""
 
     async def get(self, owner_id: UUID, post_id: UUID) -> Post:
         """Return the owner's post; raise `NotFound` when there is none, or it is someone else's."""

@@ -13,7 +13,7 @@ from app.settings import Settings
 from events.types import PostEvent
 from tests.api.conftest import serve
 from tests.api.people import Person
-from tests.guide import GUIDE, blocks
+from tests.guide import blocks
 
 
 async def test_an_extension_hears_of_every_change_without_a_change_in_our_code(settings: Settings) -> None:
@@ -58,7 +58,6 @@ async def test_a_post_can_be_added_while_nobody_listens(app: Litestar, ada: Pers
     await ada.add("hello")
 
 
-@pytest.mark.skipif(not GUIDE.exists(), reason="needs the checkout, of which images leave the guides out")
 @pytest.mark.parametrize("name", ["my_service.py", "my_index.py"])
 async def test_the_guides_listeners_hear_of_a_change(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

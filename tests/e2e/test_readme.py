@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.server import ROOT, serving
+from tests.services import missing
 
 
 def first_post() -> list[str]:
@@ -20,7 +21,7 @@ def first_post() -> list[str]:
 
 def test_the_first_post_takes_four_lines_that_work_as_written(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("needs curl, which README uses")
+        missing("curl", "README uses it")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 8000)) == 0:
             pytest.skip("needs port 8000, where README says the service is")

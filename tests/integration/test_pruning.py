@@ -144,7 +144,7 @@ async def test_of_several_processes_one_prunes(database: Database) -> None:
     await other.close()
 
 
-async def test_it_goes_on_after_the_database_was_away(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_goes_on_after_a_pruning_that_failed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     pruner, calls, third_time = pruner_of(database, interval=timedelta(0)), list[int](), asyncio.Event()
 
     async def prune() -> int:
