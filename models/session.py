@@ -14,11 +14,13 @@ USER_AGENT_LENGTH = 255
 
 
 class SessionBase(SQLModel):
-    """What a person recognises a session by. `last_used_at` is when its tokens were last drawn."""
+    """What a person recognises a session by."""
 
     user_agent: str = Field(default="", max_length=USER_AGENT_LENGTH, sa_type=String(USER_AGENT_LENGTH))
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
-    last_used_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    last_used_at: datetime = Field(
+        default_factory=now, sa_type=UTCDateTime, description="When its tokens were last renewed."
+    )
     expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
 

@@ -33,10 +33,10 @@ class EventCommands(CLIPlugin):
         @events.command(help="How far each durable listener is.")
         def status() -> None:
             rows = [
-                (one.listener, one.behind, one.events, _time(one.since), one.failing, one.dead)
+                (one.listener, one.behind, one.events, _time(one.since), one.failing, one.error, one.dead)
                 for one in self._answer(inspection.status)
             ]
-            _print_table(("LISTENER", "USERS BEHIND", "EVENTS", "SINCE", "USERS FAILING", "DEAD LETTERS"), rows)
+            _print_table(("LISTENER", "USERS BEHIND", "EVENTS", "SINCE", "USERS FAILING", "WITH", "DEAD LETTERS"), rows)
 
         @events.command(help="The events that a listener failed on too often.")
         def dead() -> None:

@@ -21,7 +21,8 @@ class ListenerStatus(NamedTuple):
     """How a durable listener is doing.
 
     `behind` counts the users of whom it lacks events, and `events` those; `since` is when the oldest of them happened.
-    `failing` counts the users whose next event failed at least once, and `dead` the events that were given up.
+    `failing` counts the users whose next event failed at least once, `error` names what one of them failed with, and
+    `dead` counts the events that were given up.
     """
 
     listener: str
@@ -29,6 +30,7 @@ class ListenerStatus(NamedTuple):
     events: int
     since: datetime | None
     failing: int
+    error: str
     dead: int
 
 
@@ -52,6 +54,7 @@ class OutboxInspection:
                     cast(func.coalesce(func.sum(col(User.timeline_version) - reached), 0), Integer).label("events"),
                     func.min(func.coalesce(col(StoredEvent.occurred_at), col(User.undelivered_since))).label("since"),
                     func.count(col(ListenerProgress.retry_at)).label("failing"),
+                    func.coalesce(func.max(col(ListenerProgress.error)), "").label("error"),
                 )
                 .select_from(User)
                 .outerjoin(ListenerProgress, progress)
@@ -62,7 +65,7 @@ class OutboxInspection:
             async with self._database.reading() as connection:
                 row = (await connection.execute(behind)).one()
                 given_up = (await connection.execute(dead)).scalar_one()
-            found.append(ListenerStatus(listener, row.behind, row.events, row.since, row.failing, given_up))
+            found.append(ListenerStatus(listener, row.behind, row.events, row.since, row.failing, row.error, given_up))
         return found
 
     async def dead_letters(self) -> list[tuple[DeadLetter, str]]:

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 from httpx import Response
-from litestar import Litestar
 
 from models import IdempotencyKey
 from tests.api.conftest import Fired
@@ -86,7 +85,7 @@ async def test_requests_at_once_add_one_post_and_are_all_answered(ada: Person, f
     assert await ada.texts() == ["hello"]
 
 
-async def test_after_a_day_a_key_is_new_again(app: Litestar, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_day_a_key_is_new_again(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await add(ada, "hello", "key")
     monkeypatch.setattr(IdempotencyKey, "lifetime", timedelta(0))
 

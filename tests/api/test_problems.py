@@ -59,7 +59,7 @@ async def test_what_is_wrong_with_a_number_is_said_in_words(ada: Person) -> None
 
 
 async def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(
-    app: Litestar, client: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    app: Litestar, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def away() -> None:
         raise OperationalError("SELECT secret", {"password": PASSWORD}, Exception("gone"), hide_parameters=True)

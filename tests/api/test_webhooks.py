@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient
-from litestar import Litestar
 from standardwebhooks import Webhook as Verifier
 
 from app.application import create_app
@@ -199,9 +198,7 @@ async def test_a_receiver_that_is_gone_is_told_no_more(ada: Person, receiver: Re
     assert [one["status"] for one in await deliveries(ada, webhook["id"])] == ["failed"]
 
 
-async def test_an_erased_account_tells_nobody_any_more(
-    ada: Person, client: AsyncClient, app: Litestar, receiver: Receiver
-) -> None:
+async def test_an_erased_account_tells_nobody_any_more(ada: Person, client: AsyncClient, receiver: Receiver) -> None:
     await register(ada, receiver.url)
 
     assert (await ada.request("DELETE", "/me", json={"password": PASSWORD})).status_code == 204

@@ -288,9 +288,7 @@ async def test_a_redis_that_was_emptied_costs_a_question_only(nodes: list[Node],
     assert not there.shared.is_degraded
 
 
-async def test_a_node_that_can_not_reach_redis_is_not_hidden_from_those_that_can(
-    nodes: list[Node], server: RedisServer
-) -> None:
+async def test_a_node_that_can_not_reach_redis_is_not_hidden_from_those_that_can(nodes: list[Node]) -> None:
     here, there = nodes
     user_id, session_id = await here.add_user()
     assert await there.timelines.version(user_id, session_id) == 0

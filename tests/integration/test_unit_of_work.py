@@ -57,7 +57,7 @@ async def test_an_error_after_the_change_drops_it_all(ledger: Ledger) -> None:
     assert (await ledger.posts.read(user_id, post_id)).text == "first"
 
 
-async def test_a_commit_that_fails_publishes_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_that_fails_publishes_nothing(ledger: Ledger) -> None:
     user_id = await ledger.add_user()
 
     async with ledger.units() as unit:

@@ -141,7 +141,7 @@ async def test_it_remembers_so_many_users_and_no_more(table: Table) -> None:
     assert table.loads == 4
 
 
-async def test_a_failed_read_is_not_remembered(table: Table) -> None:
+async def test_a_failed_read_is_not_remembered() -> None:
     class DatabaseIsAway(Exception):
         pass
 
