@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, LargeBinary, Row, Select, and_, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -21,6 +21,8 @@ _HELD_BYTES = 2_097_152
 _POSTS_AT_A_TIME = 1024
 # What a post costs besides its text.
 _OVERHEAD_BYTES = 500
+# More posts are too many in any case.
+_MEASURED_POSTS = _HELD_WHOLE_BYTES // _OVERHEAD_BYTES + 1
 
 # The fields of `PostItem`, in their order.
 COLUMNS: tuple[Any, ...] = (
@@ -32,18 +34,12 @@ COLUMNS: tuple[Any, ...] = (
 )
 
 
-def byte_length(text: Any) -> ColumnElement[int]:
-    """Return the length of a text in bytes of UTF-8."""
-    # Of a text itself, SQLite's LENGTH counts the characters.
-    return func.length(cast(text, LargeBinary))
-
-
 async def page(database: Database, owner_id: UUID, limit: int | None, before: int | None) -> Page | None:
     """See `app.ports.reads.Reads.page`."""
     values = {
         "owner_id": owner_id,
-        "limit": limit,
         "one_more": (limit or 0) + 1,
+        "measured": min(limit or _MEASURED_POSTS, _MEASURED_POSTS),
         "before": before,
         "most": _HELD_WHOLE_BYTES,
         "overhead": _OVERHEAD_BYTES,
@@ -80,9 +76,7 @@ def _statements(*, has_limit: bool, has_before: bool) -> tuple[Select[*tuple[Any
     is_owners = col(User.id) == bindparam("owner_id", type_=UUIDBytes)
     are_wanted = _are_wanted(bindparam("owner_id", type_=UUIDBytes), bindparam("before") if has_before else None)
     newest_first = col(Post.position).desc()
-    sizes = select(byte_length(col(Post.text)).label("size")).where(are_wanted)
-    if has_limit:
-        sizes = sizes.order_by(newest_first).limit(bindparam("limit", type_=Integer))
+    sizes = select(col(Post.size)).where(are_wanted).order_by(newest_first).limit(bindparam("measured", type_=Integer))
     size = select(
         func.coalesce(func.sum(sizes.subquery().c.size + bindparam("overhead", type_=Integer)), 0)
     ).scalar_subquery()
@@ -148,10 +142,9 @@ async def oldest_first(connection: AsyncConnection, owner_id: UUID) -> AsyncIter
 async def _sizes(
     connection: AsyncConnection, are_wanted: ColumnElement[bool], order: Any, limit: int | None
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return the positions and sizes of the first wanted posts: each size is asked for once, for it costs a read."""
+    """Return the positions and sizes of the first wanted posts."""
     at_most = _POSTS_AT_A_TIME if limit is None else min(limit, _POSTS_AT_A_TIME)
-    size = byte_length(col(Post.text)).label("size")
-    statement = select(col(Post.position), size).where(are_wanted).order_by(order).limit(at_most)
+    statement = select(col(Post.position), col(Post.size)).where(are_wanted).order_by(order).limit(at_most)
     return (await connection.execute(statement)).all()
 
 

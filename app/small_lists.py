@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from app.database import Database
 from app.ports.reads import Page
-from app.post_lists import COLUMNS, byte_length
+from app.post_lists import COLUMNS
 from models import Post, PostItem, User
 from models.columns import UUIDBytes
 
@@ -51,11 +51,11 @@ def _statement() -> Any:
         .offset(bindparam("most_posts", type_=BigInteger))
     ).scalar_subquery()
     bytes_of_text = (
-        select(func.coalesce(func.sum(byte_length(col(measured.text))), 0))
+        select(func.coalesce(func.sum(col(measured.size)), 0))
         .where(col(measured.user_id) == col(User.id))
         .scalar_subquery()
     )
-    # Only where there are few: to measure a text is to read it.
+    # Only where there are few: to add up very many would take long.
     size = case((one_too_many.is_(None), bytes_of_text))
     # Ids as they are stored, for one comes with each post. In an order that an index does not give, MySQL would sort
     # the posts with their texts.

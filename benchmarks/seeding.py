@@ -7,9 +7,9 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 _INSERT = """
-    INSERT INTO posts (id, user_id, position, version, text, created_at, updated_at)
+    INSERT INTO posts (id, user_id, position, version, size, text, created_at, updated_at)
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
-    SELECT {id}, users.id, numbers.n, 1, :text, users.created_at, users.created_at
+    SELECT {id}, users.id, numbers.n, 1, :size, :text, users.created_at, users.created_at
     FROM users, numbers WHERE users.email = :email
 """
 _IDS = {
@@ -26,7 +26,7 @@ def add_posts(database: URL, email: str, count: int, post: str) -> None:
 async def _add_posts(database: URL, email: str, count: int, post: str) -> None:
     engine = create_async_engine(database)
     backend = database.get_backend_name()
-    values = {"prefix": uuid4().hex[:8], "count": count, "text": post, "email": email}
+    values = {"prefix": uuid4().hex[:8], "count": count, "size": len(post.encode()), "text": post, "email": email}
     async with engine.begin() as connection:
         if backend == "mysql":
             await connection.execute(text("SET SESSION max_recursive_iterations = 4294967295"))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from polyfactory import Use
+from polyfactory.decorators import post_generated
 from polyfactory.factories.pydantic_factory import ModelFactory
 from uuid_utils.compat import uuid7
 
@@ -58,6 +59,12 @@ class PostFactory(ModelFactory[Post]):
     text = Use(ModelFactory.__random__.choice, TEXTS)
     position = 1
     version = 1
+
+    @post_generated
+    @classmethod
+    def size(cls, text: str) -> int:
+        return len(text.encode())
+
     created_at = Use(recently)
     updated_at = Use(recently)
 
