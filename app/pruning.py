@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select
@@ -18,7 +19,9 @@ from models.erasure import OWNED
 
 logger = logging.getLogger(__name__)
 
+# What one transaction removes at most; a single post may be larger.
 _BATCH = 500
+_BATCH_BYTES = 16 * 1024 * 1024
 _DELIVERY_LIFETIME = timedelta(days=7)
 
 
@@ -70,26 +73,30 @@ class Pruner:
         removed = 0
         async with self._database.locked(["prune"]) as locked, self._database.reading() as connection:
             if locked:
-                removed += await self._finish_erasures(connection)
                 for model, is_due in self._rules.items():
                     removed += await self._remove(connection, model, is_due())
+                removed += await self._finish_erasures(connection)
         return removed
 
     async def _finish_erasures(self, connection: AsyncConnection) -> int:
         removed = 0
         for owner_id in (await connection.execute(select(col(Erasure.owner_id)))).scalars().all():
-            for owner, key in OWNED:
-                removed += await self._remove_owned(connection, owner == owner_id, key)
+            for owner, key, size in OWNED:
+                removed += await self._remove_owned(connection, owner == owner_id, key, size)
             if self._stopping.is_set():
                 break
             async with self._database.writer.begin() as writing:
                 await writing.execute(delete(Erasure).where(col(Erasure.owner_id) == owner_id))
         return removed
 
-    async def _remove_owned(self, connection: AsyncConnection, is_owned: ColumnElement[bool], key: Any) -> int:
-        following = select(key).where(is_owned).order_by(key).limit(_BATCH)
+    async def _remove_owned(
+        self, connection: AsyncConnection, is_owned: ColumnElement[bool], key: Any, size: ColumnElement[int]
+    ) -> int:
+        following = select(key, size.label("size")).where(is_owned).order_by(key).limit(_BATCH)
         due, removed = following, 0
-        while not self._stopping.is_set() and (keys := (await connection.execute(due)).scalars().all()):
+        while not self._stopping.is_set() and (rows := (await connection.execute(due)).all()):
+            sizes = accumulate(row.size for row in rows)
+            keys = [row[0] for row, so_far in zip(rows, sizes, strict=True) if so_far <= _BATCH_BYTES] or [rows[0][0]]
             async with self._database.writer.begin() as writing:
                 await writing.execute(delete(key.class_).where(is_owned, key.between(keys[0], keys[-1])))
             removed += len(keys)
@@ -106,7 +113,7 @@ class Pruner:
             *(key == bindparam(name) for key, name in zip(keys, names, strict=True)), is_due
         )
         removed = 0
-        while rows := (await connection.execute(due)).all():
+        while not self._stopping.is_set() and (rows := (await connection.execute(due)).all()):
             async with self._database.writer.begin() as writing:
                 await writing.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
             removed += len(rows)

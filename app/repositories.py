@@ -21,6 +21,7 @@ from models.erasure import OWNED
 
 # Removed in one transaction well before anybody's patience ends.
 _FEW_CHANGES = 500
+_FEW_BYTES = 16 * 1024 * 1024
 
 # Made once: putting them together takes longer than to run them.
 _ADVANCED = {
@@ -68,12 +69,16 @@ class UserRepository:
         # Locked, so that nothing more is queued for them.
         webhooks = select(col(Webhook.id)).where(col(Webhook.user_id) == user.id).order_by(col(Webhook.id))
         owner_ids = [user.id, *(await connection.execute(webhooks.with_for_update())).scalars()]
-        if user.timeline_version <= _FEW_CHANGES:
-            for owner, _ in OWNED:
+        if user.timeline_version <= _FEW_CHANGES and await self._bytes_of_posts(user.id) <= _FEW_BYTES:
+            for owner, *_ in OWNED:
                 await connection.execute(delete(owner.class_).where(owner.in_(owner_ids)))
         else:
             await connection.execute(insert(Erasure), [{"owner_id": owner_id} for owner_id in owner_ids])
         await self._session.delete(user)
+
+    async def _bytes_of_posts(self, user_id: UUID) -> int:
+        statement = select(func.coalesce(func.sum(col(Post.size)), 0)).where(col(Post.user_id) == user_id)
+        return int(await (await self._session.connection()).scalar(statement) or 0)
 
     async def advance_timeline(self, user_id: UUID, by: int = 1) -> int:
         """See `Users.advance_timeline`."""

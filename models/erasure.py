@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import literal
 from sqlmodel import Field, SQLModel, col
 
 from models.columns import UUIDBytes
@@ -20,10 +21,13 @@ class Erasure(SQLModel, table=True):
     owner_id: UUID = Field(primary_key=True, sa_type=UUIDBytes)
 
 
-# The columns that name the owner, without a foreign key, and those that an index sorts each owner's rows by.
-OWNED: tuple[tuple[Any, Any], ...] = (
-    (col(Post.user_id), col(Post.position)),
-    (col(StoredEvent.user_id), col(StoredEvent.version)),
-    (col(IdempotencyKey.user_id), col(IdempotencyKey.key)),
-    (col(WebhookDelivery.webhook_id), col(WebhookDelivery.version)),
+_SMALL = literal(0)
+
+# The columns that name the owner, without a foreign key, those that an index sorts each owner's rows by, and the bytes
+# of a row, where there can be many.
+OWNED: tuple[tuple[Any, Any, Any], ...] = (
+    (col(Post.user_id), col(Post.position), col(Post.size)),
+    (col(StoredEvent.user_id), col(StoredEvent.version), _SMALL),
+    (col(IdempotencyKey.user_id), col(IdempotencyKey.key), _SMALL),
+    (col(WebhookDelivery.webhook_id), col(WebhookDelivery.version), _SMALL),
 )

@@ -87,6 +87,6 @@ def _migrate(url: URL) -> None:
 async def _empty(url: URL) -> None:
     database = Database(url, pool_size=1)
     async with database.writer.begin() as connection:
-        for model in (User, *(owner.class_ for owner, _ in OWNED), Erasure):
+        for model in (User, *(owner.class_ for owner, *_ in OWNED), Erasure):
             await connection.execute(delete(model).where(true()))
     await database.close()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import event, func, select, text
+from sqlmodel import col
 
 from app import pruning, repositories
 from app.database import Database
@@ -16,9 +17,10 @@ from app.delivery.webhook_queue import WebhookQueue
 from app.errors import Unauthenticated
 from app.pruning import Pruner
 from app.reads import DatabaseReads
-from models import Erasure, IdempotencyKey, Post, StoredEvent, User, Webhook, WebhookDelivery
+from models import Erasure, IdempotencyKey, Post, Session, StoredEvent, User, Webhook, WebhookDelivery
+from models.columns import now
 from models.erasure import OWNED
-from tests.factories import PostCreateFactory, UserFactory
+from tests.factories import PostCreateFactory, SessionFactory, UserFactory
 from tests.integration.ledger import Ledger
 
 POSTS = 7
@@ -71,7 +73,7 @@ async def left(database: Database) -> list[int]:
     async with database.reading() as connection:
         return [
             (await connection.execute(select(func.count()).select_from(owner.class_))).scalar_one()
-            for owner, _ in OWNED
+            for owner, *_ in OWNED
         ]
 
 
@@ -105,6 +107,51 @@ async def test_a_short_history_is_gone_with_the_person(
 
     assert await left(ledger.database) == [POSTS] * 4
     assert await erasures(ledger.database) == 0
+
+
+async def test_few_posts_may_be_too_large_to_go_with_the_person(
+    ledger: Ledger, ada: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "_FEW_CHANGES", POSTS)
+    monkeypatch.setattr(repositories, "_FEW_BYTES", 10)
+
+    await erase(ledger, ada)
+
+    assert await left(ledger.database) == [POSTS] * 4
+    assert await erasures(ledger.database) == 2
+
+
+async def test_large_posts_are_removed_a_few_at_a_time(
+    ledger: Ledger, ada: UUID, bob: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await erase(ledger, ada)
+    monkeypatch.setattr(pruning, "_BATCH_BYTES", 1)
+    transactions: list[object] = []
+    event.listen(ledger.database.writer.sync_engine, "commit", transactions.append)
+
+    assert await pruner_of(ledger.database).prune() == 4 * POSTS
+
+    # Each post by itself, three at a time of all else of one person and one webhook, and both marks.
+    assert len(transactions) == POSTS + 3 * 3 + 2
+    assert await left(ledger.database) == [POSTS] * 4
+
+
+async def test_what_can_not_be_removed_holds_up_no_other_pruning(
+    ledger: Ledger, ada: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await erase(ledger, ada)
+    pruner = pruner_of(ledger.database)
+    expired = SessionFactory.build(user_id=await ledger.add_user(), expires_at=now() - timedelta(days=1))
+    async with ledger.units() as unit:
+        unit.sessions.add(expired)
+        await unit.commit()
+    monkeypatch.setattr(pruner, "_remove_owned", None)
+
+    with pytest.raises(TypeError):
+        await pruner.prune()
+
+    async with ledger.database.reading() as connection:
+        assert (await connection.execute(select(col(Session.id)).where(col(Session.id) == expired.id))).first() is None
 
 
 async def test_the_address_is_free_before_the_history_is_gone(ledger: Ledger, ada: UUID) -> None:
