@@ -19,9 +19,11 @@ def back_up(database: Path, copy: Path, *, force: bool = False) -> None:
     The copy appears under its name when it is complete, verified and on the disk.
 
     Raises:
-        BackupError: There is no such database, the copy can't be written, or, without `force`, there is one already.
+        BackupError: There is no such database, the copy can't be written, or is the database itself, or, without
+            `force`, there is one already.
     """
     _check_free(copy, force=force)
+    _check_different(copy, database)
     _check_database(database)
     with _draft_of(database, copy) as draft:
         draft.replace(copy)
@@ -37,6 +39,7 @@ def restore(copy: Path, database: Path, *, force: bool = False) -> None:
             is a database already; or somebody uses the one that is there.
     """
     _check_free(database, force=force)
+    _check_different(copy, database)
     _check_database(copy)
     with _draft_of(copy, database) as draft:
         # What the database before had not yet taken over from its log must not be taken for the new one's. It takes it
@@ -51,6 +54,11 @@ def restore(copy: Path, database: Path, *, force: bool = False) -> None:
 def _check_free(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise BackupError(f"{path} is there already: use --force to replace it")
+
+
+def _check_different(copy: Path, database: Path) -> None:
+    if copy.exists() and database.exists() and copy.samefile(database):
+        raise BackupError(f"{copy} is the database itself")
 
 
 def _check_database(path: Path) -> None:

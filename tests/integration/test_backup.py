@@ -66,6 +66,22 @@ def test_nothing_is_replaced_unless_that_is_asked_for(database: Path, tmp_path: 
     restore(copy, database, force=True)
 
 
+@pytest.mark.parametrize("link", [None, Path.symlink_to, Path.hardlink_to], ids=["itself", "a link", "a hard link"])
+def test_a_database_is_no_copy_of_itself(
+    database: Path, tmp_path: Path, link: Callable[[Path, Path], None] | None
+) -> None:
+    path = database
+    if link is not None:
+        link(path := tmp_path / "copy.db", database)
+
+    with pytest.raises(BackupError, match="is the database itself"):
+        back_up(database, path, force=True)
+    with pytest.raises(BackupError, match="is the database itself"):
+        restore(path, database, force=True)
+
+    assert path.samefile(database)
+
+
 def leave_changes_in_the_log_of(database: Path) -> None:
     """Set the epoch to 42, and leave the files as a process does that is killed."""
     with changing(database) as writer:
