@@ -30,15 +30,20 @@ class _Parser(httptools.HttpRequestParser):
 
     def feed_data(self, data: Any) -> None:
         """Parse what was received."""
-        try:
-            super().feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            if not self.has_offer():
-                raise
-            # The body was taken for the beginning of the other protocol, and this parser for done with.
-            again = self._protocol.head_without_offer() + data[offer.args[0] :]
-            self._protocol.parser = _Parser(self._protocol)
-            self._protocol.parser.feed_data(again)
+        parser, rest = self, memoryview(data)
+        while rest:
+            try:
+                httptools.HttpRequestParser.feed_data(parser, rest)
+            except httptools.HttpParserUpgrade as offer:
+                if not parser.has_offer():
+                    raise
+                # The body was taken for the beginning of the other protocol, and this parser for done with.
+                rest = rest[offer.args[0] :]
+                head = self._protocol.head_without_offer()
+                parser = self._protocol.parser = _Parser(self._protocol)
+                httptools.HttpRequestParser.feed_data(parser, head)
+            else:
+                return
 
     def has_offer(self) -> bool:
         """Return whether the request that is being parsed offers another protocol."""
@@ -74,6 +79,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See the protocol."""
         self._framing_bytes += len(data)
+        if self._patience is None and (self.cycle is None or self.cycle.response_complete):
+            # An empty line begins no request, but ends the time in which one may begin.
+            self._patience = _HEAD_SECONDS
         super().data_received(data)
         if self._framing_bytes > _HEAD_BYTES:
             self.transport.abort()
@@ -117,7 +125,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, and close the connection."""
+        """Answer what is no HTTP, unless something before it is still to be answered, and close the connection."""
+        if self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete):
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
         status = HTTPStatus.BAD_REQUEST
         problem = Problem(type=BLANK, title=status.phrase, status=status, detail=msg)
         head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\nconnection: close\r\n"

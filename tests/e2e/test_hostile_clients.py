@@ -122,6 +122,15 @@ def test_what_comes_besides_a_body_without_end_is_cut_off(target: Target, begin:
             connection.sendall(piece * 1000)
 
 
+def test_an_empty_line_after_an_answer_keeps_no_connection_open(target: Target) -> None:
+    with target.connect() as connection:
+        connection.sendall(target.head("GET /health/live") + b"\r\n")
+        assert connection.recv(65_536)
+        connection.sendall(b"\r\n")
+        with suppress(ConnectionError):
+            assert connection.recv(65_536) == b""
+
+
 def test_an_address_without_end_is_cut_off(target: Target) -> None:
     with target.connect() as connection, pytest.raises(ConnectionError):
         connection.sendall(b"GET /" + b"a" * 100 * MEBIBYTE)

@@ -53,6 +53,14 @@ def test_an_offer_of_another_protocol_is_passed_over(server: Server, piece_size:
     assert [post["text"] for post in ada.list()] == ["Hello, timeline!"]
 
 
+def test_any_number_of_offers_may_come_at_once(server: Server) -> None:
+    offer = head(b"GET /health/live", b"Connection: Upgrade", b"Upgrade: h2c")
+
+    answers = exchange(server, 2000 * offer + head(b"GET /health/live", b"Connection: close"))
+
+    assert statuses(answers) == 2001 * [b"200"]
+
+
 def test_a_web_socket_is_not_opened(server: Server) -> None:
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -91,6 +99,14 @@ def test_what_is_no_request_is_answered_in_the_usual_form(server: Server, reques
         "status": 400,
         "detail": "Invalid HTTP request received.",
     }
+
+
+def test_what_came_before_it_is_answered_first(server: Server) -> None:
+    ada = Client.sign_up(server.url, "before@example.com")
+    request = head(b"POST /posts", bearer(ada), b"Content-Length: %d" % len(BODY)) + BODY
+
+    assert statuses(exchange(server, request + head(b"nonsense"))) == [b"201"]
+    assert len(ada.list()) == 1
 
 
 def test_a_client_of_http_1_0_needs_no_host(server: Server) -> None:
