@@ -69,7 +69,7 @@ from controllers.posts import PostController
 from controllers.webhooks import WebhookController
 from events.bus import EventBus
 from events.emitter import TolerantEventEmitter
-from events.relay import DurableListener, Relay, RelayPolicy
+from events.relay import BATCHES_AT_ONCE, DurableListener, Relay, RelayPolicy
 from events.types import DeliveriesQueued, PostEvent, SessionsChanged
 
 _BODY_LIMIT_BYTES = 1_048_576
@@ -113,6 +113,8 @@ def _put_together(
         settings.database,
         pool_size=settings.database_pool_size,
         answer_seconds=settings.database_timeout_seconds,
+        # One listener that hangs keeps none from the others, the webhooks' among them, nor from the pruner.
+        held_at_once=BATCHES_AT_ONCE * (len(durable_listeners) + 1) + 1,
     )
     reads = DatabaseReads(database)
     bus = EventBus()

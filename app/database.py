@@ -26,7 +26,6 @@ Columns = TypeVarTuple("Columns")
 # The driver's own conversion of times takes longer than the rest of a row.
 _CONVERSIONS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 _SNAPSHOTS_AT_ONCE = 8
-_HELD_AT_ONCE = 8
 _TRUSTED_SECONDS = 1
 # The server's own default.
 _MYSQL_LOCK_SECONDS = 50
@@ -42,9 +41,10 @@ class Database:
 
     A connection on which a statement is not answered within `answer_seconds` counts as lost. A free connection is
     waited for as long, a lock a little less. Without them, a statement may take as long as it likes, as migrations do.
+    Whoever holds locks has a connection to themselves: `held_at_once` is how many may.
     """
 
-    def __init__(self, url: URL, *, pool_size: int, answer_seconds: float | None = None) -> None:
+    def __init__(self, url: URL, *, pool_size: int, answer_seconds: float | None = None, held_at_once: int = 8) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {
@@ -62,7 +62,7 @@ class Database:
             options["connect_args"] = {"async_creator_fn": sqlite_driver.connect}
         else:
             options |= {"pool_recycle": 1800, "connect_args": _mysql_arguments(answer_seconds)}
-        self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": _HELD_AT_ONCE})
+        self.holder = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": held_at_once})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})

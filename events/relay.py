@@ -16,7 +16,7 @@ from events.waiting import backoff, happens
 
 logger = logging.getLogger(__name__)
 
-_BATCHES_AT_ONCE = 4
+BATCHES_AT_ONCE = 4
 _USERS_AT_ONCE = 8
 
 
@@ -147,7 +147,7 @@ class Relay:
             # A call that hangs holds up its own batch only.
             done, batches = await asyncio.wait(
                 batches,
-                timeout=self._policy.poll if len(batches) < _BATCHES_AT_ONCE else None,
+                timeout=self._policy.poll if len(batches) < BATCHES_AT_ONCE else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             due = max((batch.result() for batch in done), default=Due.NOTHING)

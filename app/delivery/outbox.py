@@ -198,9 +198,12 @@ async def _begin_progress(connection: AsyncConnection, listener: str, user_ids: 
     )
     new = set(user_ids) - set((await connection.execute(known)).scalars())
     if new:
-        # Selected, so that a user who is gone meanwhile is left out.
-        users = select(literal(listener), col(User.id), literal(0), literal(0), literal("")).where(
-            col(User.id).in_(new)
+        # Selected and locked, so that a user who is gone meanwhile is left out, and one who is going waited for.
+        users = (
+            select(literal(listener), col(User.id), literal(0), literal(0), literal(""))
+            .where(col(User.id).in_(new))
+            .order_by(col(User.id))
+            .with_for_update(read=True)
         )
         await connection.execute(
             insert(ListenerProgress).from_select(["listener", "user_id", "version", "attempts", "error"], users)

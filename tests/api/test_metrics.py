@@ -193,6 +193,21 @@ async def test_connections_in_use_are_counted_by_pool(app: Litestar, client: Asy
     assert (await scrape(client))['postline_database_connections_limit{pool="read"}'] == 10
 
 
+async def test_each_durable_listener_has_connections_for_its_locks(settings: Settings) -> None:
+    async def take(_: Sequence[PostEvent]) -> None:
+        """Take it."""
+
+    mine = [DurableListener(name, take) for name in ("one", "two")]
+    limit = 'postline_database_connections_limit{pool="lock"}'
+
+    async with serve(create_app(settings)) as client:
+        before = (await scrape(client))[limit]
+    async with serve(create_app(settings, durable_listeners=mine)) as client:
+        after = (await scrape(client))[limit]
+
+    assert (before, after) == (5, 13)
+
+
 async def test_what_a_durable_listener_lacks_is_counted(settings: Settings) -> None:
     may_go_on = asyncio.Event()
 

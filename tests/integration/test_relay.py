@@ -367,6 +367,24 @@ async def test_a_relay_that_is_told_to_stop_finishes_the_call_and_remembers_it(d
     assert await node.progress(ada) == 3
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+async def test_who_is_just_being_erased_costs_the_others_nothing(node: Node) -> None:
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada)
+    await node.write(bob)
+
+    async with node.units() as unit:
+        await unit.users.delete(await unit.users.lock(ada))
+        await unit._session.flush()
+        delivering = asyncio.create_task(node.relay.deliver())
+        await eventually(node.recorder.has(bob, [1]))
+        await asyncio.sleep(0.1)
+        await unit.commit()
+    await delivering
+
+    assert await node.progress(bob) == 1
+
+
 async def test_an_erased_user_leaves_nothing_to_deliver(node: Node) -> None:
     ada = await node.add_user()
     await node.write(ada)
