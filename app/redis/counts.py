@@ -12,9 +12,10 @@ from app.redis.link import RedisLink
 class RedisCounts:
     """The port `app.limits.SharedCounts`, on the connections of a link, which hears of failures."""
 
-    def __init__(self, url: str, prefix: str, link: RedisLink) -> None:
+    def __init__(self, prefix: str, link: RedisLink) -> None:
         storage = RedisStorage(
-            f"async+{url}",
+            # Not where it is, which the pool knows: it takes fewer addresses than the pool does.
+            "async+redis://localhost:6379",
             implementation="redispy",
             key_prefix=prefix,
             connection_pool=link.pool,  # type: ignore[arg-type]

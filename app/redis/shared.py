@@ -40,6 +40,6 @@ def share(url: str, database: Database, wakeups: Wakeups) -> Shared:
     return Shared(
         link=link,
         trust=Trust(EpochStore(database), link),
-        counts=RedisCounts(url, f"{prefix}:limits", link),
+        counts=RedisCounts(f"{prefix}:limits", link),
         wakeups=RedisWakeups(Redis(connection_pool=link.pool), f"{prefix}:wakeups", wakeups),
     )
