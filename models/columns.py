@@ -62,6 +62,9 @@ ExactString = String(254).with_variant(
     mysql.VARCHAR(254, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )
 
+# A database that does not say otherwise may take Latin letters only.
+AnyLetters = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4"), "mysql", "mariadb")
+
 
 def now() -> datetime:
     """Return the current time, aware, in UTC."""

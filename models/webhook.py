@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
 from events.types import EventType, PostEvent
-from models.columns import UTCDateTime, UUIDBytes, now
+from models.columns import AnyLetters, UTCDateTime, UUIDBytes, now
 
 EXCERPT_LENGTH = 255
 _URL_LENGTH = 2048
@@ -108,7 +108,7 @@ class WebhookDeliveryBase(SQLModel):
     response_status: int | None = Field(default=None, description="What the receiver last answered, if it did.")
     response_excerpt: str | None = Field(
         default=None,
-        sa_type=String(EXCERPT_LENGTH),
+        sa_type=AnyLetters,
         description="The beginning of that answer, or why there was none.",
     )
 
