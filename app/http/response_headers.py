@@ -49,9 +49,16 @@ async def add_response_headers(message: Message, scope: Scope) -> None:
         headers += _OF_DOCS
         return
     headers += _OF_DATA
-    if "user" in scope and any(name == b"etag" for name, _ in headers):
+    if "user" in scope and _have_tag(headers):
         # The client may keep it and must ask each time, which costs a 304 where nothing changed.
         headers.append((b"cache-control", b"private, no-cache"))
         headers.append((b"vary", b"Authorization"))
     else:
         headers.append((b"cache-control", b"no-store"))
+
+
+def _have_tag(headers: list[tuple[bytes, bytes]]) -> bool:
+    for name, _ in headers:  # noqa: SIM110 - a generator takes five times as long, on every answer
+        if name == b"etag":
+            return True
+    return False
