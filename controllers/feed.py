@@ -45,7 +45,7 @@ After = Annotated[
 _STREAM = {
     200: ResponseSpec(
         str,
-        description="Server-sent events, and a comment every 15 seconds.",
+        description="Server-sent events, and a comment after 15 seconds without one.",
         media_type=_EVENT_STREAM,
         generate_examples=False,
         examples=[
@@ -74,7 +74,8 @@ class FeedController(Controller):
         description=(
             "Streams `post.created`, `post.updated` and `post.deleted` in order, each exactly once. The id is the "
             "timeline's version, which is also the list's ETag: read the list, and go on with `Last-Event-ID`. "
-            "`reset` says that the history asked for is not kept: read the list anew."
+            '`reset`, with `{"version": 42}`, says that the place asked for is not kept or never was: read the list '
+            "anew, and go on after that version."
         ),
         before_request=digits_only("after", header="Last-Event-ID"),
         media_type=_EVENT_STREAM,
