@@ -112,6 +112,16 @@ async def nodes(database: Database, server: RedisServer) -> AsyncIterator[list[N
         await node.stop()
 
 
+async def write_in_turns(nodes: list[Node], user_id: UUID, session_id: UUID, versions: range, *, pause: float) -> None:
+    """Let one node after the other make the timeline's next versions, of which both know at once."""
+    here, there = nodes
+    for version in versions:
+        await (here if version % 2 else there).write(user_id)
+        for node in nodes:
+            assert await node.timelines.version(user_id, session_id) == version
+        await asyncio.sleep(pause)
+
+
 async def test_what_one_node_writes_another_knows_at_once(nodes: list[Node]) -> None:
     here, there = nodes
     user_id, session_id = await here.add_user()
@@ -247,11 +257,7 @@ async def test_a_redis_that_is_away_delays_little_and_hides_nothing(
 
     # It comes back with what it held when it went.
     server.resume() if fault == "pause" else server.start()
-    for version in range(5, 40):
-        await (here if version % 2 else there).write(user_id)
-        for node in nodes:
-            assert await node.timelines.version(user_id, session_id) == version
-        await asyncio.sleep(0.15)
+    await write_in_turns(nodes, user_id, session_id, range(5, 40), pause=0.15)
     for node in nodes:
         await node.believed()
 
@@ -455,7 +461,7 @@ async def test_a_copy_of_the_database_has_its_own_state_on_the_same_redis(
 
 
 async def test_a_database_that_another_server_took_over_costs_questions_only(nodes: list[Node]) -> None:
-    here, there = nodes
+    here, _ = nodes
     user_id, session_id = await here.add_user()
     await here.timelines.version(user_id, session_id)
 
@@ -463,11 +469,7 @@ async def test_a_database_that_another_server_took_over_costs_questions_only(nod
         took_over = func.concat(func.substring_index(col(SharedEpoch.server), "@", 1), "@another")
         await connection.execute(update(SharedEpoch).values(server=took_over))
 
-    for version in range(1, 30):
-        await (here if version % 2 else there).write(user_id)
-        for node in nodes:
-            assert await node.timelines.version(user_id, session_id) == version
-        await asyncio.sleep(0.1)
+    await write_in_turns(nodes, user_id, session_id, range(1, 30), pause=0.1)
     for node in nodes:
         await node.believed()
         assert node.rows_read > 0
