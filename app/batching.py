@@ -8,8 +8,6 @@ from typing import Generic, NamedTuple, TypeVar
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
-_PATIENCE_SECONDS = 0.05
-
 
 class _Call(NamedTuple, Generic[ItemT, ResultT]):
     item: ItemT
@@ -25,8 +23,15 @@ class Batching(Generic[ItemT, ResultT]):
     its first item's caller.
     """
 
-    def __init__(self, handle: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]], *, largest: int = 64) -> None:
-        """Take the function, which answers in its items' order, and how many it may get at once."""
+    def __init__(
+        self,
+        handle: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]],
+        *,
+        largest: int = 64,
+        patience: float = 0.05,
+    ) -> None:
+        """Take the function, which returns results in its items' order, and how many items it may get at once."""
+        self._patience = patience
         self._handle = handle
         self._largest = largest
         self._waiting: list[_Call[ItemT, ResultT]] = []
@@ -53,7 +58,7 @@ class Batching(Generic[ItemT, ResultT]):
             task = asyncio.create_task(self._answer(batch), context=batch[0].context)
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-            await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+            await asyncio.wait({task}, timeout=self._patience)
         self._feeder = None
 
     async def _answer(self, batch: list[_Call[ItemT, ResultT]]) -> None:

@@ -3,6 +3,10 @@
 from typing import ClassVar
 
 
+class ConfigurationError(Exception):
+    """The service can't run with these settings. The message is one line for the operator."""
+
+
 class DomainError(Exception):
     """A use case that can't be carried out.
 

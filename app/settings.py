@@ -19,18 +19,14 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url
-from sqlalchemy import URL
 
-from app.database_url import parse_database_url, sqlite_url
+from app.database.urls import DatabaseURL, parse_database_url, sqlite_url
+from app.errors import ConfigurationError
 
 _MINIMUM_SECRET_BYTES = 32
 _MINIMUM_DISTINCT_CHARACTERS = 12
 _CENTURY_SECONDS = 36_500 * 86_400
 _LANE_KIB = 8
-
-
-class ConfigurationError(Exception):
-    """The service can't run as it is set up; the message is one line for the operator."""
 
 
 class Environment(StrEnum):
@@ -195,7 +191,7 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def database(self) -> URL:
+    def database(self) -> DatabaseURL:
         """The database to use: `DATABASE_URL`, or the environment's own, or else SQLite in the data folder."""
         chosen = (
             self.database_url

@@ -10,13 +10,15 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
+from app.auth.jwt_auth import AuthenticatedRequest, PrincipalFinder
+from app.auth.rate_limits import client_key
 from app.errors import EmailTaken, InvalidCredentials
-from app.limits import client_key
-from app.security import AuthenticatedRequest, PrincipalFinder
 from app.services.accounts import AccountService
 from app.services.sessions import SessionService
+from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, OPTIONAL_BEARER, problems
 from models import LogIn, RefreshRequest, SessionRead, SignUp, TokenPair
+from models.columns import now
 
 _PUBLIC = {"exclude_from_auth": True}
 
@@ -118,7 +120,7 @@ class AuthController(Controller):
     )
     async def log_out(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:
         """Answer `POST /auth/logout`."""
-        await sessions.log_out(request.user.user_id, request.user.session_id)
+        await sessions.log_out(request.user)
 
     @get(
         "/sessions",
@@ -130,10 +132,10 @@ class AuthController(Controller):
         responses=problems(401, 429, 503),
     )
     async def list_sessions(
-        self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]
+        self, request: AuthenticatedRequest, queries: NamedDependency[DatabaseQueries]
     ) -> list[SessionRead]:
         """Answer `GET /auth/sessions`."""
-        return await sessions.live(request.user.user_id, request.user.session_id)
+        return await queries.sessions(request.user.user_id, request.user.session_id, now())
 
     @delete(
         "/sessions/{id:uuid}",

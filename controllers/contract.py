@@ -10,9 +10,11 @@ from pydantic.json_schema import GenerateJsonSchema
 
 import models
 from app.http.problems import PROBLEM_MEDIA_TYPE
-from controllers.documentation import EXAMPLES, PROBLEM_HEADERS, described
+from controllers.documentation import PROBLEM_HEADERS, described
+from controllers.health import Health
 from controllers.links import LINKS
 from events.types import EventType
+from models.example import Example
 
 _FIRST_ERROR_STATUS = 400
 _REPEATED_HEADERS = {"ETag", "Cache-Status"}
@@ -89,7 +91,7 @@ def _tidy_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         name = _schema_name(media["schema"])
         # Pydantic, which validates it, knows more of it than Litestar does.
         schemas[name] = getattr(models, name).model_json_schema(schema_generator=_Untitled)
-        media["example"] = EXAMPLES[name]
+        media["example"] = _example(name)
 
 
 def _tidy_responses(responses: dict[str, Any]) -> None:
@@ -106,9 +108,9 @@ def _tidy_responses(responses: dict[str, Any]) -> None:
                 # Litestar names it by its Python type.
                 (media["example"],) = (example["value"] for example in media.pop("examples").values())
             elif "example" not in media and "$ref" in media["schema"]:
-                media["example"] = EXAMPLES[_schema_name(media["schema"])]
+                media["example"] = _example(_schema_name(media["schema"]))
             elif media["schema"].get("type") == "array":
-                media["example"] = [EXAMPLES[_schema_name(media["schema"]["items"])]]
+                media["example"] = [_example(_schema_name(media["schema"]["items"]))]
         if headers:
             response["headers"] = headers
 
@@ -134,6 +136,11 @@ def _name_event_types(schemas: dict[str, Any]) -> None:
                     typed.clear()
                     typed["$ref"] = "#/components/schemas/EventType"
     schemas["EventType"] = named
+
+
+def _example(name: str) -> Example:
+    example: Example = Health.example if name == "Health" else getattr(models, name).example
+    return example
 
 
 def _schema_name(schema: dict[str, str]) -> str:

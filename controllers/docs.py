@@ -12,6 +12,7 @@ from litestar.serialization import encode_json
 from litestar.types import ControllerRouterHandler
 from swagger_ui_bundle import swagger_ui_path
 
+from app.http.response_headers import DOCS
 from controllers.contract import ContractConfig
 from controllers.files import PUBLIC, public_files
 
@@ -70,13 +71,13 @@ async def openapi_document(request: Request[Any, Any, Any]) -> bytes:
     return encode_json(request.app.openapi_schema.to_schema())
 
 
-@get("/docs/start.js", include_in_schema=False, opt=PUBLIC, media_type="text/javascript")
+@get("/docs/start.js", include_in_schema=False, opt=PUBLIC | DOCS, media_type="text/javascript")
 async def swagger_start() -> str:
     """Answer `GET /docs/start.js`."""
     return _START
 
 
-swagger_assets = public_files("/docs/assets", swagger_ui_path, "swagger-assets")
+swagger_assets = public_files("/docs/assets", swagger_ui_path, "swagger-assets", DOCS)
 
 
 def create_openapi_config(version: str) -> ContractConfig:
@@ -104,7 +105,7 @@ def create_openapi_config(version: str) -> ContractConfig:
                 )
             }
         ),
-        openapi_router=_DocsRouter("/docs", route_handlers=[], opt=PUBLIC, include_in_schema=False),
+        openapi_router=_DocsRouter("/docs", route_handlers=[], opt=PUBLIC | DOCS, include_in_schema=False),
         render_plugins=[LocalSwaggerPlugin()],
         use_handler_docstrings=False,
         tags=[

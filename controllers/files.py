@@ -12,12 +12,12 @@ from app.http.problems import not_found
 PUBLIC = {"exclude_from_auth": True}
 
 
-def public_files(path: str, folder: str | Path, name: str) -> Router:
-    """Return what answers with a folder's files below a path, without a token."""
+def public_files(path: str, folder: str | Path, name: str, opt: dict[str, str]) -> Router:
+    """Return a router that serves a folder's files below a path, without authentication."""
     return create_static_files_router(
         path,
         directories=[folder],
-        opt=PUBLIC,
+        opt=PUBLIC | opt,
         middleware=[NotModifiedMiddleware],
         include_in_schema=False,
         name=name,

@@ -1,17 +1,20 @@
 """`/health`: for those who watch the service, not for those who use it."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from app.readiness import Readiness
+from app.http.hosts import ANY_HOST
+from app.server.readiness import Readiness
 from controllers.documentation import problems
 
 
 class Health(Struct):
-    """How the service is: `degraded` where it serves everything, though not as fast as it could."""
+    """The state of the service: `degraded` means that it serves everything, but Redis is away."""
+
+    example: ClassVar[dict[str, str]] = {"status": "ok"}
 
     status: Literal["ok", "degraded"] = "ok"
 
@@ -21,7 +24,7 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ["Health"]
-    opt = {"exclude_from_auth": True}
+    opt = {"exclude_from_auth": True} | ANY_HOST
 
     @get(
         "/live",
@@ -39,13 +42,13 @@ class HealthController(Controller):
         operation_id="isReady",
         summary="Can the process serve?",
         description=(
-            "Asks the database whether it answers, has every migration and takes changes. `degraded` says that Redis "
-            "is set up and does not serve at the moment, so the database answers in its place."
+            "Checks that the database answers, has every migration and takes writes. `degraded` means that Redis is "
+            "set up and can't be used at the moment: rate limits are then counted by each process alone."
         ),
         response_description="It can.",
         responses=problems(503),
     )
-    async def ready(self, readiness: NamedDependency[Readiness], is_degraded: NamedDependency[bool]) -> Health:
+    async def ready(self, readiness: NamedDependency[Readiness]) -> Health:
         """Answer `GET /health/ready`."""
         await readiness.check()
-        return Health("degraded" if is_degraded else "ok")
+        return Health("degraded" if readiness.is_degraded else "ok")

@@ -12,14 +12,15 @@ from litestar.response import Stream
 from litestar.serialization import encode_json
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
-from app.ports.reads import Exported
-from app.security import AuthenticatedRequest
+from app.auth.jwt_auth import AuthenticatedRequest
 from app.services.accounts import AccountService
-from controllers.documentation import BEARER, EXAMPLES, problems
+from app.storage.queries import DatabaseQueries, Exported
+from controllers.documentation import BEARER, problems
 from models import (
     PasswordChange,
     PasswordConfirmation,
     PostItem,
+    PostRead,
     SessionRead,
     UserRead,
     WebhookDeliveryExport,
@@ -31,11 +32,11 @@ NDJSON = "application/x-ndjson"
 _NAMES = {SessionRead: "session", WebhookRead: "webhook", WebhookDeliveryExport: "webhook_delivery"}
 
 _EXAMPLE: list[Any] = [
-    EXAMPLES["UserRead"],
-    EXAMPLES["PostRead"],
-    {"session": EXAMPLES["SessionRead"]},
-    {"webhook": EXAMPLES["WebhookRead"]},
-    {"webhook_delivery": EXAMPLES["WebhookDeliveryRead"] | {"webhook_id": EXAMPLES["WebhookRead"]["id"]}},
+    UserRead.example,
+    PostRead.example,
+    {"session": SessionRead.example},
+    {"webhook": WebhookRead.example},
+    {"webhook_delivery": WebhookDeliveryExport.example},
 ]
 
 _EXPORTED = {
@@ -63,9 +64,9 @@ class MeController(Controller):
         response_description="The account.",
         responses=problems(401, 503),
     )
-    async def read(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> UserRead:
+    async def read(self, request: AuthenticatedRequest, queries: NamedDependency[DatabaseQueries]) -> UserRead:
         """Answer `GET /me`."""
-        return await accounts.read(request.user.user_id)
+        return await queries.user(request.user.user_id)
 
     @put(
         "/password",
@@ -83,7 +84,7 @@ class MeController(Controller):
         accounts: NamedDependency[AccountService],
     ) -> None:
         """Answer `PUT /me/password`."""
-        await accounts.change_password(request.user.user_id, request.user.session_id, data)
+        await accounts.change_password(request.user, data)
 
     @get(
         "/export",
@@ -97,9 +98,9 @@ class MeController(Controller):
         media_type=NDJSON,
         responses=_EXPORTED | problems(401, 503),
     )
-    async def export(self, request: AuthenticatedRequest, accounts: NamedDependency[AccountService]) -> Stream:
+    async def export(self, request: AuthenticatedRequest, queries: NamedDependency[DatabaseQueries]) -> Stream:
         """Answer `GET /me/export`."""
-        entries = accounts.export(request.user.user_id, request.user.session_id)
+        entries = queries.everything(request.user.user_id, request.user.session_id)
         # Read before the status is sent, so that what can fail still has an answer.
         first = await anext(entries)
         return Stream(
@@ -122,7 +123,7 @@ class MeController(Controller):
         accounts: NamedDependency[AccountService],
     ) -> None:
         """Answer `DELETE /me`."""
-        await accounts.erase(request.user.user_id, request.user.session_id, data.password)
+        await accounts.erase(request.user, data.password)
 
 
 async def _lines(first: Exported, others: AsyncIterator[Exported]) -> AsyncIterator[bytes]:

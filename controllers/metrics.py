@@ -5,6 +5,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
+from app.http.hosts import ANY_HOST
 from app.telemetry.metrics import Metrics
 
 # Litestar adds the charset.
@@ -25,7 +26,7 @@ postline_http_request_duration_seconds_count{method="GET",route="/posts",status=
         "and `postline_database_up` 0, while that does not answer."
     ),
     tags=["Health"],
-    opt={"exclude_from_auth": True},
+    opt={"exclude_from_auth": True} | ANY_HOST,
     media_type=_TEXT_FORMAT,
     responses={
         200: ResponseSpec(

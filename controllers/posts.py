@@ -11,12 +11,13 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 from litestar.response import Stream
 from litestar.serialization import encode_json
 
-from app.cache import ListCacheMiddleware, leave_uncached
+from app.auth.jwt_auth import AuthenticatedRequest
 from app.http.etags import etag, matches_any, versions_in
 from app.http.headers import joined_header
-from app.ports.reads import Page
-from app.security import AuthenticatedRequest
+from app.http.list_cache import ListCacheMiddleware, leave_uncached
 from app.services.posts import PostService
+from app.storage.post_lists import Page
+from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, problems, response_header
 from controllers.numbers import digits_only
 from models import PostCreate, PostCreated, PostRead, PostUpdate
@@ -104,19 +105,19 @@ class PostController(Controller):
     async def list_posts(
         self,
         request: AuthenticatedRequest,
-        posts: NamedDependency[PostService],
+        queries: NamedDependency[DatabaseQueries],
         limit: Limit = None,
         cursor: Cursor = None,
         if_none_match: IfNoneMatch = None,  # noqa: ARG002 - the middleware answers it; here it is documented
     ) -> Response[list[PostRead]]:
         """Answer `GET /posts` where the cache could not."""
-        page = await posts.page(request.user.user_id, limit=limit, cursor=cursor)
+        page = await queries.page(request.user.user_id, limit, cursor)
         answer: Response[Any]
         if page is not None:
             answer = Response(encode_json(page.posts), media_type=MediaType.JSON)
         else:
             leave_uncached(request)
-            parts = posts.page_in_parts(request.user.user_id, limit=limit, cursor=cursor)
+            parts = queries.page_in_parts(request.user.user_id, limit, cursor)
             # Read before the status is sent, so that what can fail still has an answer.
             page = await anext(parts)
             answer = cast("Response[Any]", Stream(_encoded(parts), media_type=MediaType.JSON))
@@ -140,11 +141,11 @@ class PostController(Controller):
         self,
         postID: PostID,
         request: AuthenticatedRequest,
-        posts: NamedDependency[PostService],
+        queries: NamedDependency[DatabaseQueries],
         if_none_match: IfNoneMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
     ) -> Response[PostRead]:
         """Answer `GET /posts/{postID}`."""
-        found = await posts.read(request.user.user_id, postID)
+        found = await queries.post(request.user.user_id, postID)
         current = etag(found.version)
         if matches_any(joined_header(request.scope, "if-none-match"), current):
             not_modified: Response[Any] = Response(None, status_code=304, headers={"ETag": current})

@@ -8,11 +8,14 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 
+from app.auth.jwt_auth import AuthenticatedRequest
 from app.errors import TooManyWebhooks
-from app.security import AuthenticatedRequest
 from app.services.webhooks import WebhookService
+from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, problems
 from models import WebhookCreate, WebhookCreated, WebhookDeliveryRead, WebhookRead
+
+_RECENT_DELIVERIES = 100
 
 WebhookID = Annotated[UUID, PathParameter(description="The `id` that the webhook was registered with.")]
 
@@ -42,7 +45,7 @@ class WebhookController(Controller):
         webhooks: NamedDependency[WebhookService],
     ) -> WebhookCreated:
         """Answer `POST /webhooks`."""
-        return await webhooks.register(request.user.user_id, data)
+        return await webhooks.create(request.user.user_id, data)
 
     @get(
         operation_id="listWebhooks",
@@ -52,10 +55,10 @@ class WebhookController(Controller):
         responses=problems(401, 503),
     )
     async def list_webhooks(
-        self, request: AuthenticatedRequest, webhooks: NamedDependency[WebhookService]
+        self, request: AuthenticatedRequest, queries: NamedDependency[DatabaseQueries]
     ) -> Sequence[WebhookRead]:
         """Answer `GET /webhooks`."""
-        return await webhooks.list(request.user.user_id)
+        return await queries.webhooks(request.user.user_id)
 
     @delete(
         "/{id:uuid}",
@@ -69,7 +72,7 @@ class WebhookController(Controller):
         self, id: WebhookID, request: AuthenticatedRequest, webhooks: NamedDependency[WebhookService]
     ) -> None:
         """Answer `DELETE /webhooks/{id}`."""
-        await webhooks.remove(request.user.user_id, id)
+        await webhooks.delete(request.user.user_id, id)
 
     @get(
         "/{id:uuid}/deliveries",
@@ -80,7 +83,7 @@ class WebhookController(Controller):
         responses=problems(401, 404, 503),
     )
     async def list_deliveries(
-        self, id: WebhookID, request: AuthenticatedRequest, webhooks: NamedDependency[WebhookService]
+        self, id: WebhookID, request: AuthenticatedRequest, queries: NamedDependency[DatabaseQueries]
     ) -> Sequence[WebhookDeliveryRead]:
         """Answer `GET /webhooks/{id}/deliveries`."""
-        return await webhooks.recent_deliveries(request.user.user_id, id)
+        return await queries.webhook_deliveries(request.user.user_id, id, limit=_RECENT_DELIVERIES)

@@ -1,4 +1,6 @@
-"""What happened, and who is told: event types and the in-process bus.
+"""Domain events and how they are heard of: event types, the in-process bus, and the relay.
 
-Nothing here imports the project's other packages; a listener gets what it needs handed in.
+Begin with `types`, then `bus`, whose listeners run before a write is acknowledged. `relay` delivers stored events to
+durable listeners, at least once. `wakeups` wakes feeds in this process, `emitter` serves Litestar's `@listener`.
+Nothing here imports the project's other packages: a listener gets what it needs handed in.
 """

@@ -12,12 +12,12 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.types import PostEvent
-from events.waiting import backoff, happens
+from events.waiting import backoff, wait_for
 
 logger = logging.getLogger(__name__)
 
-BATCHES_AT_ONCE = 4
-_USERS_AT_ONCE = 8
+MAX_CONCURRENT_BATCHES = 4
+_MAX_CONCURRENT_USERS = 8
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Outbox(Protocol):
     async def mark(self, listener: str, outcomes: Sequence[Outcome]) -> None:
         """Keep what became of claimed backlogs, all in one transaction."""
 
-    async def settle(self) -> None:
+    async def mark_delivered(self) -> None:
         """Put those users aside whose newest event every durable listener has."""
 
 
@@ -132,7 +132,7 @@ class Relay:
         self._policy = policy
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._settled_at = 0.0
+        self._marked_at = 0.0
 
     async def on_change(self, _: PostEvent) -> None:
         """Look for what is new at once."""
@@ -147,15 +147,15 @@ class Relay:
             # A call that hangs holds up its own batch only.
             done, batches = await asyncio.wait(
                 batches,
-                timeout=self._policy.poll if len(batches) < BATCHES_AT_ONCE else None,
+                timeout=self._policy.poll if len(batches) < MAX_CONCURRENT_BATCHES else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             due = max((batch.result() for batch in done), default=Due.NOTHING)
             if due is Due.MORE_THAN_A_BATCH:
                 continue
             if due is Due.NOTHING:
-                await happens(self._woken, within=self._policy.poll)
-            await happens(self._stopping, within=self._policy.gather)
+                await wait_for(self._woken, timeout=self._policy.poll)
+            await wait_for(self._stopping, timeout=self._policy.gather)
         if batches:
             await asyncio.wait(batches)
 
@@ -166,7 +166,7 @@ class Relay:
 
     async def deliver(self) -> Due:
         """Deliver one batch, and return how much was due."""
-        turns = asyncio.Semaphore(_USERS_AT_ONCE)
+        turns = asyncio.Semaphore(_MAX_CONCURRENT_USERS)
 
         async def take_turn(backlog: Backlog) -> Outcome | None:
             if backlog.user_id not in chosen:
@@ -203,9 +203,9 @@ class Relay:
     async def _deliver_or_log(self) -> Due:
         try:
             due = await self.deliver()
-            if due is Due.NOTHING or monotonic() - self._settled_at > self._policy.poll:
-                await self._outbox.settle()
-                self._settled_at = monotonic()
+            if due is Due.NOTHING or monotonic() - self._marked_at > self._policy.poll:
+                await self._outbox.mark_delivered()
+                self._marked_at = monotonic()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
             logger.warning("events for %s could not be delivered: %s", self._listener.name, type(error).__name__)
             return Due.NOTHING

@@ -25,19 +25,19 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omi
     traceparent: str | None = None
 
 
-class PostCreated(PostEvent, frozen=True, kw_only=True, tag="post.created"):
+class PostCreatedEvent(PostEvent, frozen=True, kw_only=True, tag="post.created"):
     """A post was added."""
 
     type: ClassVar[EventType] = "post.created"
 
 
-class PostUpdated(PostEvent, frozen=True, kw_only=True, tag="post.updated"):
+class PostUpdatedEvent(PostEvent, frozen=True, kw_only=True, tag="post.updated"):
     """A post's text was replaced."""
 
     type: ClassVar[EventType] = "post.updated"
 
 
-class PostDeleted(PostEvent, frozen=True, kw_only=True, tag="post.deleted"):
+class PostDeletedEvent(PostEvent, frozen=True, kw_only=True, tag="post.deleted"):
     """A post was removed."""
 
     type: ClassVar[EventType] = "post.deleted"
@@ -58,8 +58,8 @@ class DeliveriesQueued(msgspec.Struct, frozen=True, kw_only=True):
 
 Event = PostEvent | SessionsChanged | DeliveriesQueued
 
-_decoder: msgspec.json.Decoder[PostCreated | PostUpdated | PostDeleted] = msgspec.json.Decoder(
-    PostCreated | PostUpdated | PostDeleted
+_decoder: msgspec.json.Decoder[PostCreatedEvent | PostUpdatedEvent | PostDeletedEvent] = msgspec.json.Decoder(
+    PostCreatedEvent | PostUpdatedEvent | PostDeletedEvent
 )
 
 
@@ -68,7 +68,7 @@ def encode(event: PostEvent) -> bytes:
     return msgspec.json.encode(event)
 
 
-def decode(payload: bytes) -> PostCreated | PostUpdated | PostDeleted:
+def decode(payload: bytes) -> PostCreatedEvent | PostUpdatedEvent | PostDeletedEvent:
     """Return the event that `encode` made the payload of.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Waiting: until something happens, and longer after each failure."""
+"""Waiting for an event with a timeout, and exponential backoff."""
 
 import asyncio
 import random
@@ -6,18 +6,19 @@ from contextlib import suppress
 from datetime import timedelta
 
 
-async def happens(event: asyncio.Event, *, within: float) -> bool:
-    """Wait until the event is set, for so many seconds at most, and return whether it is."""
+async def wait_for(event: asyncio.Event, *, timeout: float) -> bool:  # noqa: ASYNC109 - it returns instead of raising
+    """Wait until the event is set, at most `timeout` seconds, and return whether it is."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(timeout):
             await event.wait()
     return event.is_set()
 
 
 def backoff(attempts: int, *, first: float, longest: float) -> timedelta:
-    """Return how long to wait after so many failures.
+    """Return how long to wait before the next attempt, after so many that failed.
 
-    It is a random part, between half and all, of `first` seconds, doubled up to `longest` for each failure after one.
+    The delay is `first` seconds after the first failure, doubles with each further one up to `longest`, and has a
+    random jitter: between half and all of it is waited.
     """
     full = min(longest, first * 2.0 ** (attempts - 1))
     return timedelta(seconds=full * random.uniform(0.5, 1))  # noqa: S311

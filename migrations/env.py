@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 import models  # noqa: F401 - declares the tables
-from app.database import Database
-from app.settings import ConfigurationError, load_settings
+from app.database.engines import Database
+from app.errors import ConfigurationError
+from app.settings import load_settings
 from models.columns import UTCDateTime, UUIDBytes
 
 

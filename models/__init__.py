@@ -1,7 +1,10 @@
-"""SQLModel classes: each family is table and validation schema in one."""
+"""SQLModel classes, one module a noun: each family is table and validation schema in one.
+
+`PostBase` holds what `Post` (the table), `PostCreate` (a body) and `PostRead` (an answer) share. Begin with `post`.
+Import them from this package.
+"""
 
 from models.delivery import DeadLetter, ListenerProgress
-from models.epoch import SharedEpoch
 from models.erasure import Erasure
 from models.event import StoredEvent
 from models.idempotency import IdempotencyKey
@@ -37,7 +40,6 @@ __all__ = [
     "RefreshRequest",
     "Session",
     "SessionRead",
-    "SharedEpoch",
     "SignUp",
     "StoredEvent",
     "TokenPair",

@@ -1,7 +1,7 @@
 """A post: a text that its owner wrote."""
 
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from events import types as events
 from models.columns import LongText, UTCDateTime, UUIDBytes, now
+from models.example import POST_ID, TIME, Example
 from models.text import StorableText
 
 
@@ -44,7 +45,7 @@ class Post(PostBase, table=True):
     updated_at: datetime = Field(sa_type=UTCDateTime)
 
     @classmethod
-    def write(cls, owner_id: UUID, draft: "PostCreate", timeline_version: int) -> tuple[Self, events.PostCreated]:
+    def write(cls, owner_id: UUID, draft: "PostCreate", timeline_version: int) -> tuple[Self, events.PostCreatedEvent]:
         """Return a new post, and the event that it makes of the owner's timeline's next version."""
         at = now()
         post = cls(
@@ -56,20 +57,24 @@ class Post(PostBase, table=True):
             created_at=at,
             updated_at=at,
         )
-        return post, events.PostCreated(user_id=owner_id, version=timeline_version, post_id=post.id, occurred_at=at)
+        return post, events.PostCreatedEvent(
+            user_id=owner_id, version=timeline_version, post_id=post.id, occurred_at=at
+        )
 
-    def rewrite(self, edit: "PostUpdate", timeline_version: int) -> events.PostUpdated:
+    def rewrite(self, edit: "PostUpdate", timeline_version: int) -> events.PostUpdatedEvent:
         """Replace the text, and return the event of it."""
         self.text, self.size = edit.text, _size(edit.text)
         self.version += 1
         self.updated_at = now()
-        return events.PostUpdated(
+        return events.PostUpdatedEvent(
             user_id=self.user_id, version=timeline_version, post_id=self.id, occurred_at=self.updated_at
         )
 
-    def removed(self, timeline_version: int) -> events.PostDeleted:
+    def removed(self, timeline_version: int) -> events.PostDeletedEvent:
         """Return the event of this post's removal."""
-        return events.PostDeleted(user_id=self.user_id, version=timeline_version, post_id=self.id, occurred_at=now())
+        return events.PostDeletedEvent(
+            user_id=self.user_id, version=timeline_version, post_id=self.id, occurred_at=now()
+        )
 
     def as_read(self) -> "PostRead":
         """Return the post as its owner reads it."""
@@ -90,16 +95,20 @@ class PostCreate(PostBase):
     """The body that adds a post."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"text": "Hello, timeline! 👋"}
 
 
 class PostUpdate(PostBase):
     """The body that replaces a post's text."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"text": "Hello again, timeline!"}
 
 
 class PostCreated(SQLModel):
     """The answer to an added post."""
+
+    example: ClassVar[Example] = {"postID": POST_ID}
 
     postID: UUID  # noqa: N815 - this service's word for a post's id
 
@@ -116,6 +125,14 @@ class PostItem(msgspec.Struct, frozen=True):
 
 class PostRead(PostBase):
     """A post as its owner reads it."""
+
+    example: ClassVar[Example] = {
+        "postID": POST_ID,
+        "text": "Hello, timeline! 👋",
+        "created_at": TIME,
+        "updated_at": TIME,
+        "version": 1,
+    }
 
     postID: UUID  # noqa: N815
     created_at: datetime

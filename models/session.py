@@ -1,7 +1,7 @@
 """A session: one log-in of a user, from which access tokens are drawn until it ends."""
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from sqlalchemy import String
@@ -9,8 +9,11 @@ from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
 from models.columns import UTCDateTime, UUIDBytes, now
+from models.example import TIME, Example
 
 USER_AGENT_LENGTH = 255
+
+REFRESH_TOKEN = "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7v-5BQaj9gR8"  # noqa: S105 - an example
 
 
 class SessionBase(SQLModel):
@@ -45,6 +48,15 @@ class Session(SessionBase, table=True):
 class SessionRead(SessionBase):
     """A session as its user sees it."""
 
+    example: ClassVar[Example] = {
+        "id": "01a20544-8e89-740b-ba0e-523ec97aa0ff",
+        "user_agent": "Mozilla/5.0",
+        "created_at": TIME,
+        "last_used_at": TIME,
+        "expires_at": "2026-02-01T03:04:05.678901Z",
+        "is_current": True,
+    }
+
     id: UUID
     is_current: bool = Field(default=False, description="Whether it is the session that asks.")
 
@@ -53,12 +65,20 @@ class RefreshRequest(SQLModel):
     """The body that exchanges a refresh token."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"refresh_token": REFRESH_TOKEN}
 
     refresh_token: str = Field(min_length=1, max_length=512)
 
 
 class TokenPair(SQLModel):
     """What opens the authenticated routes, and what renews it."""
+
+    example: ClassVar[Example] = {
+        "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.yJOCZ3eB6U3GXnNOMSx",
+        "token_type": "bearer",
+        "expires_in": 900,
+        "refresh_token": REFRESH_TOKEN,
+    }
 
     access_token: str = Field(description="A JWT for `Authorization: Bearer …`.")
     token_type: Literal["bearer"] = "bearer"  # noqa: S105

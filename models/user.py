@@ -2,7 +2,7 @@
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, EmailStr
@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from models.columns import ExactString, UTCDateTime, UUIDBytes, now
+from models.example import TIME, Example
 from models.text import StorableText
 
 _COMMON_PASSWORDS = frozenset(FREQUENCY_LISTS["passwords"])
@@ -88,6 +89,7 @@ class SignUp(UserBase):
     """The body that makes an account."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"email": "ada@example.com", "password": "correct horse battery"}
 
     password: NewPassword
 
@@ -96,6 +98,7 @@ class LogIn(UserBase):
     """The body that opens a session."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"email": "ada@example.com", "password": "correct horse battery"}
 
     password: StorableText = Field(
         min_length=1,
@@ -107,6 +110,10 @@ class PasswordChange(SQLModel):
     """The body that replaces a password."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {
+        "current_password": "correct horse battery",
+        "new_password": "another horse battery",
+    }
 
     current_password: StorableText = Field(min_length=1, max_length=128)
     new_password: NewPassword
@@ -116,12 +123,20 @@ class PasswordConfirmation(SQLModel):
     """The body that confirms what can't be undone."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"password": "correct horse battery"}
 
     password: StorableText = Field(min_length=1, max_length=128)
 
 
 class UserRead(UserBase):
     """A user as they see themselves."""
+
+    example: ClassVar[Example] = {
+        "user_id": "01a20544-8e83-7706-bb25-d8126e32ef52",
+        "email": "ada@example.com",
+        "created_at": TIME,
+        "post_count": 1,
+    }
 
     user_id: UUID
     created_at: datetime

@@ -4,7 +4,7 @@ import base64
 import secrets
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import AfterValidator, AnyHttpUrl, TypeAdapter
@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from events.types import EventType, PostEvent
 from models.columns import AnyLetters, UTCDateTime, UUIDBytes, now
+from models.example import POST_ID, TIME, Example
 
 EXCERPT_LENGTH = 255
 _URL_LENGTH = 2048
@@ -138,10 +139,21 @@ class WebhookCreate(WebhookBase):
     """The body that registers a webhook."""
 
     model_config = {"extra": "forbid"}
+    example: ClassVar[Example] = {"url": "https://example.com/hook", "events": ["post.created"]}
 
 
 class WebhookRead(WebhookBase):
     """A webhook as its owner sees it."""
+
+    example: ClassVar[Example] = {
+        "id": "01a20544-8e94-7b16-a3b3-5b9a9a0a4f0e",
+        "url": "https://example.com/hook",
+        "events": ["post.created"],
+        "created_at": TIME,
+        "failing_since": None,
+        "disabled_at": None,
+        "disabled_reason": None,
+    }
 
     id: UUID
     created_at: datetime
@@ -153,16 +165,32 @@ class WebhookRead(WebhookBase):
 class WebhookCreated(WebhookRead):
     """The answer to a registered webhook: the only one that holds the secret."""
 
+    example: ClassVar[Example] = WebhookRead.example | {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDazfjCqwmOoA="}
+
     secret: str = Field(description="Verifies the signatures, after the Standard Webhooks specification.")
 
 
 class WebhookDeliveryRead(WebhookDeliveryBase):
     """A delivery as its owner sees it."""
 
+    example: ClassVar[Example] = {
+        "postID": POST_ID,
+        "version": 17,
+        "type": "post.created",
+        "status": "delivered",
+        "attempts": 1,
+        "created_at": TIME,
+        "attempted_at": "2026-01-02T03:04:05.878901Z",
+        "response_status": 200,
+        "response_excerpt": "ok",
+    }
+
     postID: UUID  # noqa: N815 - this service's word for a post's id
 
 
 class WebhookDeliveryExport(WebhookDeliveryRead):
     """A delivery, with the webhook that it is of."""
+
+    example: ClassVar[Example] = WebhookDeliveryRead.example | {"webhook_id": WebhookRead.example["id"]}
 
     webhook_id: UUID

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL, delete, true
 
-from app import schema
-from app.database import Database
+from app.database import schema
+from app.database.engines import Database
 from app.settings import Settings
 from models import Erasure, User
 from models.erasure import OWNED

@@ -8,7 +8,7 @@ from polyfactory.decorators import post_generated
 from polyfactory.factories.pydantic_factory import ModelFactory
 from uuid_utils.compat import uuid7
 
-from events.types import PostCreated
+from events.types import PostCreatedEvent
 from models import LogIn, Post, PostCreate, PostUpdate, Session, SignUp, StoredEvent, User
 
 TEXTS = [
@@ -81,6 +81,5 @@ class SessionFactory(ModelFactory[Session]):
 
 def stored_event(user_id: UUID, version: int) -> StoredEvent:
     """Return the row of a created post's event."""
-    return StoredEvent(
-        **StoredEvent.values_of(PostCreated(user_id=user_id, version=version, post_id=uuid7(), occurred_at=recently()))
-    )
+    event = PostCreatedEvent(user_id=user_id, version=version, post_id=uuid7(), occurred_at=recently())
+    return StoredEvent(**StoredEvent.values_of(event))

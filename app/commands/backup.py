@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from litestar.plugins import CLIPlugin
 
-from app.backup import BackupError, back_up, restore
-from app.database import Database
-from app.settings import ConfigurationError
-from app.sqlite_lock import sole_user_of
+from app.database.backup import BackupError, back_up, restore
+from app.database.engines import Database
+from app.database.sqlite_lock import sole_user_of
+from app.errors import ConfigurationError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import click
 from litestar.plugins import CLIPlugin
-from sqlalchemy.exc import DBAPIError
 
-from app.database import Database
+from app.database.engines import Database
+from app.database.faults import FAULTS, reason
 from app.delivery.outbox_inspection import OutboxInspection
 
 _Answer = TypeVar("_Answer")
@@ -70,8 +70,8 @@ class EventCommands(CLIPlugin):
 
         try:
             return asyncio.run(ask())
-        except (DBAPIError, OSError) as error:
-            raise SystemExit(f"postline: the database can't be used: {getattr(error, 'orig', None) or error}") from None
+        except FAULTS as error:
+            raise SystemExit(f"postline: the database can't be used: {reason(error)}") from None
 
 
 def _time(value: datetime | None) -> str:

@@ -15,13 +15,13 @@ import click
 import uvicorn
 from litestar import Litestar
 from litestar.plugins import CLIPlugin
-from sqlalchemy.exc import DBAPIError
 
-from app import schema
-from app.database import Database
-from app.http.protocol import BoundedProtocol
-from app.settings import ConfigurationError
-from app.sqlite_lock import sole_user_of
+from app.database import schema
+from app.database.engines import Database
+from app.database.faults import FAULTS, reason
+from app.database.sqlite_lock import sole_user_of
+from app.errors import ConfigurationError
+from app.server.http_protocol import BoundedProtocol
 from app.telemetry.metrics import DIRECTORY_VARIABLE
 
 logger = logging.getLogger(__name__)
@@ -134,12 +134,11 @@ async def _check_database(database: Database) -> None:
             return
         if not await asyncio.wait_for(schema.is_current(database), _DATABASE_ANSWER_SECONDS):
             logger.warning("migrations are missing, so requests will fail: run `alembic upgrade head`")
-    except (DBAPIError, OSError, TimeoutError) as error:
-        reason = getattr(error, "orig", None) or error
+    except FAULTS as error:
         raise ConfigurationError(
-            f"the database {database.url.render_as_string(hide_password=True)} can't be used: {reason}"
+            f"the database {database.url.render_as_string(hide_password=True)} can't be used: {reason(error)}"
         ) from None
     finally:
         # The pool belongs to the loop that ends here.
-        with suppress(DBAPIError):
+        with suppress(*FAULTS):
             await database.close()

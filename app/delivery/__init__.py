@@ -1,1 +1,7 @@
-"""Telling others of changes: durable listeners, webhooks, and those who wait for news."""
+"""How others hear of changes: durable listeners, webhooks, feeds on other nodes.
+
+Begin with `outbox`, where stored events wait for durable listeners (`events.relay` delivers them). `webhook_queue`
+holds what is to be sent to webhooks, each claimed with a lease, `webhook_sender` sends it, `webhook_client` makes the
+request, and `destinations` decides which addresses may be called. `timeline_watcher` and `redis_wakeups` wake feeds on
+other nodes.
+"""

@@ -8,7 +8,10 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from app.errors import InvalidRequest
+from app.ports.security import Destinations
 
 Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
@@ -40,7 +43,7 @@ class ForbiddenDestination(Exception):
     """The name stands for an address that may not be called, or for none."""
 
 
-class Destinations:
+class PublicDestinations(Destinations):
     """Which addresses may be called: public ones, and those in `allowed` networks."""
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
@@ -48,8 +51,8 @@ class Destinations:
         # A dead name server holds a thread for long, and those of the event loop resolve the database's name too.
         self._resolvers = ThreadPoolExecutor(_RESOLVED_AT_ONCE, thread_name_prefix="resolver")
 
+    @override
     async def check(self, url: str) -> None:
-        """See `app.ports.security.Destinations.check`."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from time import monotonic
 from typing import Any
@@ -10,31 +11,38 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, CursorResult, Update, and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
+from typing_extensions import override
 
-from app.database import Database
-from events.relay import Backlog, Claim, Failed, GivenUp, Outcome, Taken
+from app.database.engines import Database
+from events.relay import Backlog, Claim, Failed, GivenUp, Outbox, Outcome, Taken
 from events.types import decode
 from models import DeadLetter, ListenerProgress, StoredEvent, User
 from models.columns import now
 
-_USERS_AT_A_TIME = 64
-_LEFT_OUT_SECONDS = 2
-_EVENTS_AT_A_TIME = 500
+
+@dataclass(frozen=True)
+class OutboxPolicy:
+    """How much one batch holds, and for how many seconds a user is left out whom another process delivers for."""
+
+    users_per_batch: int = 64
+    events_per_batch: int = 500
+    left_out_seconds: float = 2
 
 
-class SqlOutbox:
-    """The port `Outbox` on the tables `events`, `users` and `listener_progress`."""
+class SqlOutbox(Outbox):
+    """The outbox on the tables `events`, `users` and `listener_progress`."""
 
-    def __init__(self, database: Database, listeners: Collection[str]) -> None:
+    def __init__(self, database: Database, listeners: Collection[str], policy: OutboxPolicy) -> None:
         self._database = database
+        self._policy = policy
         self._listeners = listeners
         self._claimed_here: set[tuple[str, UUID]] = set()
         # Whom another process delivers for: left out for a while, or those behind them would not be looked at.
         self._claimed_elsewhere: dict[tuple[str, UUID], float] = {}
 
+    @override
     @asynccontextmanager
     async def claim(self, listener: str) -> AsyncIterator[Claim]:
-        """See `Outbox.claim`."""
         self._claimed_elsewhere = {
             claim: until for claim, until in self._claimed_elsewhere.items() if until > monotonic()
         }
@@ -45,7 +53,7 @@ class SqlOutbox:
             .outerjoin(ListenerProgress, _is_progress(listener))
             .where(_is_due(), col(User.id).not_in(claimed))
             .order_by(col(User.undelivered_since))
-            .limit(_USERS_AT_A_TIME)
+            .limit(self._policy.users_per_batch)
         )
         async with self._database.reading() as connection:
             user_ids = (await connection.execute(due)).scalars().all()
@@ -61,15 +69,15 @@ class SqlOutbox:
             async with self._database.locked(names) as locked:
                 user_ids = [names[name] for name in locked]
                 refused = claims - {(listener, user_id) for user_id in user_ids}
-                self._claimed_elsewhere |= dict.fromkeys(refused, monotonic() + _LEFT_OUT_SECONDS)
+                self._claimed_elsewhere |= dict.fromkeys(refused, monotonic() + self._policy.left_out_seconds)
                 # Not where another process has some: it brings the others too, and a pause keeps the two apart.
-                is_full = len(locked) == _USERS_AT_A_TIME
+                is_full = len(locked) == self._policy.users_per_batch
                 yield Claim(await self._backlogs(listener, user_ids), is_full)
         finally:
             self._claimed_here -= claims
 
+    @override
     async def mark(self, listener: str, outcomes: Sequence[Outcome]) -> None:
-        """See `Outbox.mark`."""
         if not outcomes:
             return
         async with self._database.writer.begin() as connection:
@@ -90,12 +98,12 @@ class SqlOutbox:
                     case Taken():
                         pass
 
-    async def settle(self) -> None:
-        """See `Outbox.settle`."""
-        while await self._settle_some():
+    @override
+    async def mark_delivered(self) -> None:
+        while await self._mark_some_delivered():
             pass
 
-    async def _settle_some(self) -> bool:
+    async def _mark_some_delivered(self) -> bool:
         """Put some aside, and return whether there may be more."""
         reached = (
             select(func.count())
@@ -108,7 +116,7 @@ class SqlOutbox:
         )
         done = select(col(User.id)).where(col(User.undelivered_since).is_not(None), reached == len(self._listeners))
         async with self._database.reading() as connection:
-            user_ids = (await connection.execute(done.limit(_EVENTS_AT_A_TIME))).scalars().all()
+            user_ids = (await connection.execute(done.limit(self._policy.events_per_batch))).scalars().all()
         if not user_ids:
             return False
         async with self._database.writer.begin() as connection:
@@ -118,7 +126,7 @@ class SqlOutbox:
             held = (await connection.execute(locked)).scalars().all()
             still = (await connection.execute(done.where(col(User.id).in_(held)))).scalars().all()
             await connection.execute(update(User).where(col(User.id).in_(still)).values(undelivered_since=None))
-        return len(user_ids) == _EVENTS_AT_A_TIME and len(still) > 0
+        return len(user_ids) == self._policy.events_per_batch and len(still) > 0
 
     async def _backlogs(self, listener: str, user_ids: list[UUID]) -> list[Backlog]:
         """Return what is due of these users, asked anew now that no other process can deliver it."""
@@ -135,7 +143,7 @@ class SqlOutbox:
             .outerjoin(StoredEvent, and_(col(StoredEvent.user_id) == col(User.id), col(StoredEvent.version) > version))
             .where(col(User.id).in_(user_ids), _is_due())
             .order_by(col(User.undelivered_since), col(User.id), col(StoredEvent.version))
-            .limit(_EVENTS_AT_A_TIME)
+            .limit(self._policy.events_per_batch)
         )
         backlogs, forgotten = list[Backlog](), list[Outcome]()
         async with self._database.reading() as connection:

@@ -10,7 +10,7 @@ from sqlmodel import col
 from sqlmodel import select as select_entity
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.database import Database
+from app.database.engines import Database
 from models import DeadLetter, ListenerProgress, StoredEvent, User
 from models.columns import now
 

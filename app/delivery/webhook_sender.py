@@ -12,18 +12,18 @@ from http import HTTPStatus
 import httpcore
 from litestar.serialization import encode_json
 
-from app.delivery.caller import Caller
 from app.delivery.destinations import ForbiddenDestination
+from app.delivery.webhook_client import WebhookClient
 from app.delivery.webhook_queue import LeaseLost, WebhookQueue
 from events.types import DeliveriesQueued
-from events.waiting import backoff, happens
+from events.waiting import backoff, wait_for
 from models import Webhook, WebhookDelivery
 from models.columns import now
 from models.webhook import EXCERPT_LENGTH
 
 logger = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 200
+MAX_CONCURRENT = 200
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class SenderPolicy:
 class WebhookSender:
     """Tells each webhook of one change after the other, and all webhooks at the same time."""
 
-    def __init__(self, queue: WebhookQueue, caller: Caller, policy: SenderPolicy) -> None:
+    def __init__(self, queue: WebhookQueue, client: WebhookClient, policy: SenderPolicy) -> None:
         self._queue = queue
-        self._caller = caller
+        self._client = client
         self._policy = policy
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -66,13 +66,13 @@ class WebhookSender:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
-                claimed = await self._queue.claim(MOST_AT_ONCE - len(telling))
+                claimed = await self._queue.claim(MAX_CONCURRENT - len(telling))
             except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
                 logger.warning("webhooks could not be looked at: %s", type(error).__name__)
                 claimed = []
             telling |= {asyncio.create_task(self._tell(webhook)) for webhook in claimed}
-            if len(telling) < MOST_AT_ONCE:
-                await happens(self._woken, within=self._policy.poll)
+            if len(telling) < MAX_CONCURRENT:
+                await wait_for(self._woken, timeout=self._policy.poll)
             else:
                 await asyncio.wait(telling, return_when=asyncio.FIRST_COMPLETED)
             telling = {task for task in telling if not task.done()}
@@ -116,7 +116,7 @@ class WebhookSender:
         )
         status: int | None = None
         try:
-            status, raw = await self._caller.post(webhook.url, _headers(webhook, delivery, body), body)
+            status, raw = await self._client.post(webhook.url, _headers(webhook, delivery, body), body)
             excerpt = "".join(c if c.isprintable() else " " for c in raw.decode(errors="replace"))[:EXCERPT_LENGTH]
         except ForbiddenDestination as error:
             excerpt = str(error)

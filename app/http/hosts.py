@@ -1,4 +1,4 @@
-"""Which names the service answers to."""
+"""The host names that the service answers to."""
 
 from fnmatch import fnmatchcase
 
@@ -7,13 +7,15 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.errors import InvalidRequest
 from app.http.headers import header
 
+ANY_HOST = {"any_host": True}
+"""The `opt` of a handler that answers under any name: health checks and Prometheus ask by address."""
+
 
 class AllowedHostsMiddleware:
-    """Refuses requests that name another host (RFC 9110, section 7.4), whatever the port.
+    """Refuses requests for other hosts (RFC 9110, section 7.4), on any port.
 
-    Who watches the service may name any: health checks and Prometheus ask by address.
-
-    Litestar's own compares the port too, and does not answer with a problem document.
+    Handlers with the `opt` `ANY_HOST` are left out. Litestar's own middleware compares the port too, and does not
+    answer with a problem document.
     """
 
     def __init__(self, app: ASGIApp, patterns: tuple[str, ...]) -> None:
@@ -22,9 +24,11 @@ class AllowedHostsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if ANY_HOST.items() <= scope["route_handler"].opt.items():
+            await self._app(scope, receive, send)
+            return
         name = (header(scope, "host") or "").lower()
         host = name.rsplit(":", 1)[0] if name.rpartition(":")[2].isdigit() else name
-        is_watching = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
-        if not is_watching and not any(fnmatchcase(host, pattern) for pattern in self._patterns):
+        if not any(fnmatchcase(host, pattern) for pattern in self._patterns):
             raise InvalidRequest("The service does not answer to this host's name.")
         await self._app(scope, receive, send)

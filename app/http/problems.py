@@ -12,9 +12,8 @@ from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from msgspec import Struct
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.database import faults
 from app.errors import DomainError, InvalidRequest, Unauthenticated
 from models.text import WITHOUT_NUL
 
@@ -26,7 +25,7 @@ BLANK = "about:blank"
 # 413 as RFC 9110 has it, since Python's name for it changed with 3.13; 499 is for statistics only.
 _TITLES = {413: "Content Too Large", 499: "Client Closed Request"}
 
-_MOST_ERRORS = 100
+_MAX_ERRORS = 100
 
 _UNKNOWN_FIELD = "Extra inputs are not permitted"
 _IN_WORDS = {
@@ -66,12 +65,8 @@ def create_problem_plugin() -> ProblemDetailsPlugin:
                 DomainError: _of_domain_error,
                 ValidationException: _of_validation_error,
                 HTTPException: _of_http_error,
-                OperationalError: _of_unavailable_database,
-                InterfaceError: _of_unavailable_database,
-                InternalError: _of_unavailable_database,
-                # MySQL's word for a table that is missing, as all are before the migrations.
-                ProgrammingError: _of_unavailable_database,
-                PoolTimeoutError: _of_busy_database,
+                **dict.fromkeys(faults.UNAVAILABLE, _of_unavailable_database),
+                faults.POOL_EXHAUSTED: _of_busy_database,
                 Exception: _of_unexpected_error,
             }
         )
@@ -94,11 +89,6 @@ def not_found(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
     return _problem(404, _DETAILS[404]).to_response(request)
 
 
-def refused_preflight(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Answer with 400 to a preflight request that is refused."""
-    return _of_domain_error(InvalidRequest("This site may not send such a request.")).to_response(request)
-
-
 def _of_domain_error(error: DomainError) -> ProblemDetailsException:
     headers = dict(error.headers)
     if error.status == HTTPStatus.UNAUTHORIZED:
@@ -117,7 +107,7 @@ def _of_domain_error(error: DomainError) -> ProblemDetailsException:
 def _of_validation_error(error: ValidationException) -> ProblemDetailsException:
     entries = error.extra if isinstance(error.extra, list) else []
     return _of_domain_error(
-        InvalidRequest("The request has invalid fields.", list(islice(_field_errors(entries), _MOST_ERRORS)))
+        InvalidRequest("The request has invalid fields.", list(islice(_field_errors(entries), _MAX_ERRORS)))
     )
 
 
@@ -128,14 +118,12 @@ def _of_http_error(error: HTTPException) -> ProblemDetailsException:
     return _problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=error.headers)
 
 
-def _of_unavailable_database(error: DBAPIError) -> ProblemDetailsException:
-    # The number of a MySQL error or the text of a SQLite one; what else MySQL says may quote what was being written.
-    reason = error.orig or error
-    logger.error("the database can't be used: %s %s", type(reason).__name__, *reason.args[:1] or ("",))
+def _of_unavailable_database(error: Exception) -> ProblemDetailsException:
+    logger.error("the database can't be used: %s", faults.code(error))
     return _problem(503, "The database can't be used at the moment; try again.", headers={"Retry-After": "2"})
 
 
-def _of_busy_database(_: PoolTimeoutError) -> ProblemDetailsException:
+def _of_busy_database(_: Exception) -> ProblemDetailsException:
     logger.error("no connection to the database came free in time")
     return _problem(503, "The service is busy; try again.", headers={"Retry-After": "2"})
 

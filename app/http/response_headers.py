@@ -1,10 +1,8 @@
-"""Headers that the answer to every request carries, whoever made it."""
+"""Headers that every answer has."""
 
 from typing import cast
 
 from litestar.types import Message, Scope
-
-from app.telemetry.request_watch import sign_answer
 
 _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
@@ -26,31 +24,35 @@ _PAGE_POLICY = (
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
+PAGE = {"response_headers": "page"}
+"""The `opt` of a handler whose answers belong to the page."""
+DOCS = {"response_headers": "docs"}
+"""The `opt` of a handler whose answers belong to the documentation."""
+
 _POLICY = b"content-security-policy"
-# A browser may keep files and must ask each time, so that a new version of the service is seen at once.
-_KEPT = (b"cache-control", b"no-cache")
+# A browser may keep files but must revalidate them each time, so that a new version of the service shows at once.
+_REVALIDATE = (b"cache-control", b"no-cache")
 _OF_DATA = [*_EVERYWHERE, (_POLICY, _DATA_POLICY.encode())]
-_OF_DOCS = [*_EVERYWHERE, (_POLICY, _DOCS_POLICY.encode()), _KEPT]
-_OF_PAGE = [*_EVERYWHERE, (_POLICY, _PAGE_POLICY.encode()), _KEPT]
+_OF_FILES = {
+    "docs": [*_EVERYWHERE, (_POLICY, _DOCS_POLICY.encode()), _REVALIDATE],
+    "page": [*_EVERYWHERE, (_POLICY, _PAGE_POLICY.encode()), _REVALIDATE],
+}
 
 
 async def add_response_headers(message: Message, scope: Scope) -> None:
-    """Add the request's id, what protects a browser, and what keeps caches from sharing one person's answers."""
+    """Add what protects a browser, and what keeps caches from sharing one person's answers."""
     if message["type"] != "http.response.start":
         return
-    sign_answer(message)
-    # No handler sets any of these but Vary, so they are put at the end, which is cheaper than looking for each.
+    # No handler sets any of these except Vary, so they are appended, which costs less than looking for each.
     headers = cast("list[tuple[bytes, bytes]]", message["headers"])
-    path = scope["path"]
-    if path == "/" or path.startswith("/static/"):
-        headers += _OF_PAGE
-        return
-    if path == "/docs" or path.startswith("/docs/"):
-        headers += _OF_DOCS
+    handler = scope.get("route_handler")
+    kind = None if handler is None else handler.opt.get("response_headers")
+    if kind is not None:
+        headers += _OF_FILES[kind]
         return
     headers += _OF_DATA
     if "user" in scope and _have_tag(headers):
-        # The client may keep it and must ask each time, which costs a 304 where nothing changed.
+        # A client may keep it and must revalidate it each time, which costs a 304 if nothing has changed.
         headers.append((b"cache-control", b"private, no-cache"))
         headers.append((b"vary", b"Authorization"))
     else:

@@ -1,53 +1,67 @@
-"""What keeps people's accounts theirs, and the service from being used against others."""
+"""What keeps accounts safe, and the service from being used against others."""
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 
+@dataclass(slots=True)
+class Principal:
+    """The user and the session that a request is authenticated as.
+
+    `timeline_version` is the version that the request answers from: the one looked up when the request came in, or the
+    newer one that it then read.
+    """
+
+    user_id: UUID
+    session_id: UUID
+    timeline_version: int
+
+
 class FailureLimit(Protocol):
-    """Makes those wait who failed too often."""
+    """A rate limit on failed attempts."""
 
     def attempt(self, key: str) -> AbstractAsyncContextManager[None]:
-        """Enclose one attempt: it raises `TooManyRequests` when the key failed too often of late.
+        """Enclose one attempt: entering raises `TooManyRequests` if the key failed too often recently.
 
-        An attempt that raises `InvalidCredentials` or `WrongPassword` counts as failed. The attempts of one key are
-        made one after the other, so that no number of them at once gets past the limit.
+        An attempt that raises `InvalidCredentials` or `WrongPassword` counts as failed. The attempts of one key run one
+        after the other, so concurrent ones can't exceed the limit.
         """
         ...
 
 
 class Destinations(Protocol):
-    """Knows which addresses may be called."""
+    """Decides which addresses webhooks may call."""
 
     async def check(self, url: str) -> None:
-        """Raise `InvalidRequest` when the address may not be called, or can't be."""
+        """Raise `InvalidRequest` if the address may not be called, or has no host that can be found."""
 
 
 class Passwords(Protocol):
-    """Slow hashing that never holds up the event loop. Each method raises `Overloaded` when too many wait."""
+    """Slow password hashing that never blocks the event loop. Each method raises `Overloaded` if too many wait."""
 
     async def hash(self, password: str) -> str:
         """Return a salted hash of the password."""
         ...
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Return whether the hash is of this password; takes as long for `None`, which is of none."""
+        """Return whether the hash is of this password. For `None`, return false after the same time."""
         ...
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Return whether the hash was made with other parameters than today's."""
+        """Return whether the hash was made with other parameters than the current ones."""
         ...
 
 
 class AccessTokens(Protocol):
-    """Draws access tokens."""
+    """Issues access tokens."""
 
     @property
     def lifetime(self) -> int:
-        """How long a token is good for, in seconds."""
+        """How long a token is valid, in seconds."""
         ...
 
-    def draw(self, user_id: UUID, session_id: UUID) -> str:
-        """Return a signed token that opens the user's routes while the session is alive."""
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        """Return a signed token that authenticates the user while the session is alive."""
         ...

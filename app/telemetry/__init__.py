@@ -1,1 +1,5 @@
-"""How the service tells how it is: its log, its metrics, its traces."""
+"""The log, metrics and traces.
+
+Begin with `request_metrics`, which wraps every request. `request_context` describes it, `logs` configures the log,
+`metrics` is what Prometheus reads (`process_metrics` and `backlog_metrics` are its sources), and `tracing` is optional.
+"""

@@ -6,10 +6,9 @@ from contextlib import suppress
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import Database
+from app.database.engines import Database
+from app.database.faults import FAULTS
 from app.delivery.outbox_inspection import ListenerStatus, OutboxInspection
 from app.delivery.webhook_queue import WebhookQueue
 from models.columns import now
@@ -29,10 +28,9 @@ class BacklogMetrics:
         """Return what the database tells within two seconds; of one that does not answer, that it does not."""
         is_up = False
         found: list[Metric] = []
-        with suppress(SQLAlchemyError, OSError, TimeoutError):
+        with suppress(*FAULTS):
             async with asyncio.timeout(_ANSWER_SECONDS):
-                async with self._database.reading() as connection:
-                    await connection.execute(select(1))
+                await self._database.ping()
                 is_up = True
                 found += _of_listeners(await self._inspection.status())
                 found.append(_of_deliveries(await self._queue.length()))

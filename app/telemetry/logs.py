@@ -62,5 +62,5 @@ def configure_logging(*, as_json: bool) -> None:
 def _add_request(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     request = current_request.get()
     if request is not None:
-        line.update(request.described())
+        line.update(request.fields())
     return line

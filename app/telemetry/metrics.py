@@ -1,6 +1,5 @@
 """What the service counts and measures, as Prometheus reads it."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,8 +17,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from typing_extensions import override
 
-from events.waiting import happens
+from app.periodic import PeriodicTask
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -43,7 +43,7 @@ class Measure(NamedTuple):
     is_highest: bool = False
 
 
-class Metrics:
+class Metrics(PeriodicTask):
     """The numbers of this process, or of all that serve with it.
 
     Where `PROMETHEUS_MULTIPROC_DIR` names a folder, which must be empty when the service starts, each process keeps its
@@ -52,6 +52,7 @@ class Metrics:
     """
 
     def __init__(self, measures: Iterable[Measure], read_others: Callable[[], Awaitable[Iterable[Metric]]]) -> None:
+        super().__init__("sharing metrics with the other workers", _SAMPLE_SECONDS)
         directory = os.environ.get(DIRECTORY_VARIABLE)
         self._directory = None if directory is None else Path(directory)
         if self._directory is not None:
@@ -67,7 +68,6 @@ class Metrics:
         self._by_request: dict[tuple[str, str, int], Histogram] = {}
         self._read_others = read_others
         self._samples = _samples(measures, self._registry)
-        self._stopping = asyncio.Event()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; each of the first three must be one of few."""
@@ -88,15 +88,15 @@ class Metrics:
             counted = MultiProcessCollector(None, str(self._directory)).collect()  # type: ignore[no-untyped-call]
         return generate_latest(_Collected([*counted, *_of_processes(processes), *others]))
 
-    async def run(self) -> None:
-        """Let other processes know this one's numbers, until told to stop."""
-        while not await happens(self._stopping, within=_SAMPLE_SECONDS):
-            self._sample()
+    @override
+    async def tick(self) -> None:
+        """Let the other processes know this one's numbers."""
         self._sample()
 
-    def stop(self) -> None:
-        """Let `run` end."""
-        self._stopping.set()
+    @override
+    async def run(self) -> None:
+        await super().run()
+        self._sample()
 
     def _sample(self) -> None:
         for sample in self._samples:

@@ -1,12 +1,12 @@
-"""The adapter of `app.telemetry.tracing.Tracing` for OpenTelemetry.
+"""Tracing with OpenTelemetry.
 
-Litestar's own plugin would put the path and the query into each span; here a span says what a line of the log may.
+Litestar's own plugin would put the path and the query into each span. Here a span holds no more than a log line may.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -21,16 +21,17 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from typing_extensions import override
 
-from app.ports.transactions import UnitOfWork, Units
 from app.telemetry.request_context import current_request
+from app.telemetry.tracing import Tracing
 from events.relay import DurableListener
-from events.types import Event, PostEvent
+from events.types import PostEvent
 
 _TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
-class OpenTelemetryTracing:
+class OpenTelemetryTracing(Tracing):
     """Traces that are exported as OpenTelemetry's environment variables say.
 
     `OTEL_TRACES_EXPORTER` is `otlp`, over HTTP, or `console`.
@@ -45,8 +46,8 @@ class OpenTelemetryTracing:
         )
         self._tracer = self._provider.get_tracer("postline")
 
-    def requests(self, app: ASGIApp) -> ASGIApp:
-        """See `Tracing.requests`."""
+    @override
+    def middleware(self, app: ASGIApp) -> ASGIApp:
 
         async def traced(scope: Scope, receive: Receive, send: Send) -> None:
             request = current_request.get()
@@ -73,12 +74,20 @@ class OpenTelemetryTracing:
 
         return traced
 
-    def units(self, units: Units) -> Units:
-        """See `Tracing.units`."""
-        return _TracedUnits(units, self)
+    @override
+    @contextmanager
+    def commit(self) -> Iterator[None]:
+        with self._span("commit"):
+            yield
 
+    @override
+    def mark(self, event: PostEvent) -> PostEvent:
+        carrier: dict[str, str] = {}
+        _TRACE_CONTEXT.inject(carrier)
+        return msgspec.structs.replace(event, traceparent=carrier.get("traceparent"))
+
+    @override
     def listener(self, listener: DurableListener) -> DurableListener:
-        """See `Tracing.listener`."""
 
         async def take(events: Sequence[PostEvent]) -> None:
             # Several requests may be behind them, and all are over: linked to, and the parent of none.
@@ -89,15 +98,9 @@ class OpenTelemetryTracing:
 
         return replace(listener, take=take)
 
+    @override
     async def close(self) -> None:
-        """See `Tracing.close`."""
         await asyncio.to_thread(self._provider.shutdown)
-
-    @contextmanager
-    def commit(self) -> Iterator[None]:
-        """Follow one commit."""
-        with self._span("commit"):
-            yield
 
     @contextmanager
     def _span(self, name: str, **options: Any) -> Iterator[Span]:
@@ -109,40 +112,6 @@ class OpenTelemetryTracing:
             except Exception as error:
                 span.set_status(StatusCode.ERROR, type(error).__name__)
                 raise
-
-
-class _TracedUnits:
-    def __init__(self, units: Units, tracing: OpenTelemetryTracing) -> None:
-        self._units = units
-        self._tracing = tracing
-        self.confirm = units.confirm
-
-    @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[UnitOfWork]:
-        async with self._units() as unit:
-            yield _TracedUnit(unit, self._tracing)
-
-
-class _TracedUnit:
-    def __init__(self, unit: UnitOfWork, tracing: OpenTelemetryTracing) -> None:
-        self._unit = unit
-        self._tracing = tracing
-        self.users = unit.users
-        self.posts = unit.posts
-        self.sessions = unit.sessions
-        self.idempotency_keys = unit.idempotency_keys
-        self.webhooks = unit.webhooks
-
-    def record(self, event: Event) -> None:
-        if isinstance(event, PostEvent):
-            carrier: dict[str, str] = {}
-            _TRACE_CONTEXT.inject(carrier)
-            event = msgspec.structs.replace(event, traceparent=carrier.get("traceparent"))
-        self._unit.record(event)
-
-    async def commit(self) -> None:
-        with self._tracing.commit():
-            await self._unit.commit()
 
 
 def _origin(event: PostEvent) -> SpanContext | None:

@@ -1,4 +1,4 @@
-"""The request that is being served: its id, its place in a trace, and what of it may be told."""
+"""The request that is being served: its id, its place in a trace, and its fields in the log."""
 
 import re
 from contextvars import ContextVar
@@ -18,11 +18,11 @@ UNKNOWN_METHOD = "_OTHER"
 
 
 class RequestContext:
-    """One request, for those who count it or write of it.
+    """One request, as metrics, logs and traces describe it.
 
     `id` is the `X-Request-ID` that the client sent, if it has at most 64 letters, digits and `.`, `_` or `-`, or else a
-    new one. `status` is what was answered, and 500 until then. A path never shows, only the route's template: the two
-    differ by ids.
+    new one. `status` is what was answered, and 500 until then. Paths hold ids, so only the route's
+    template is shown.
     """
 
     __slots__ = ("_scope", "_trace", "id", "status")
@@ -57,10 +57,10 @@ class RequestContext:
     def trace(self, trace: tuple[str, str]) -> None:
         self._trace = trace
 
-    def described(self) -> dict[str, str]:
-        """Return what each line that is logged meanwhile tells of the request."""
+    def fields(self) -> dict[str, str]:
+        """Return the fields that log lines have while the request is served."""
         trace_id, span_id = self.trace
-        told = {
+        fields = {
             "request_id": self.id,
             "trace_id": trace_id,
             "span_id": span_id,
@@ -68,7 +68,7 @@ class RequestContext:
             "route": self.route,
         }
         user = self._scope.get("user")
-        return told if user is None else told | {"user_id": str(user.user_id)}
+        return fields if user is None else fields | {"user_id": str(user.user_id)}
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

@@ -1,59 +1,63 @@
-"""Tracing as an extra: who follows requests through the service, if anybody does."""
+"""Distributed tracing, which the extra `telemetry` adds."""
 
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from litestar.types import ASGIApp
+from typing_extensions import override
 
-from app.ports.transactions import Units
+from app.storage.unit_of_work import CommitTracing
 from events.relay import DurableListener
+from events.types import PostEvent
 
 logger = logging.getLogger(__name__)
 
 _VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-class Tracing(Protocol):
+class Tracing(CommitTracing, Protocol):
     """Follows a request from its beginning through its commit to the durable listeners of its events."""
 
-    def requests(self, app: ASGIApp) -> ASGIApp:
-        """Return the application, followed."""
-        ...
-
-    def units(self, units: Units) -> Units:
-        """Return the units of work, each commit followed, and each event marked with whose it is."""
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        """Return the application, with a span for each request."""
         ...
 
     def listener(self, listener: DurableListener) -> DurableListener:
-        """Return the listener, followed where it takes events."""
+        """Return the listener, with a span for each batch of events that it takes."""
         ...
 
     async def close(self) -> None:
-        """Send what has not been sent yet."""
+        """Export the spans that are not exported yet."""
 
 
-class NoTracing:
-    """The port `Tracing` where nobody asks for traces: everything is as it was, and costs nothing."""
+class NoTracing(Tracing):
+    """Tracing that is switched off, and costs nothing."""
 
-    def requests(self, app: ASGIApp) -> ASGIApp:
-        """See `Tracing.requests`."""
+    @override
+    def middleware(self, app: ASGIApp) -> ASGIApp:
         return app
 
-    def units(self, units: Units) -> Units:
-        """See `Tracing.units`."""
-        return units
+    @override
+    def commit(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
+    @override
+    def mark(self, event: PostEvent) -> PostEvent:
+        return event
+
+    @override
     def listener(self, listener: DurableListener) -> DurableListener:
-        """See `Tracing.listener`."""
         return listener
 
+    @override
     async def close(self) -> None:
-        """See `Tracing.close`."""
+        pass
 
 
 def create_tracing() -> Tracing:
-    """Return what OpenTelemetry's environment variables ask for; it takes the extra `telemetry`."""
+    """Return the tracing that OpenTelemetry's environment variables ask for."""
     is_wanted = any(os.environ.get(name, "none") not in {"", "none"} for name in _VARIABLES)
     if not is_wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracing()

@@ -13,7 +13,8 @@ from httpx import ASGITransport, AsyncClient
 from litestar import Litestar
 from structlog.stdlib import ProcessorFormatter
 
-from app.application import create_app
+from app.application import serve_over_http
+from app.service import Policies, build_service
 from app.settings import Settings
 from events.types import PostEvent
 from tests.api.people import Person
@@ -29,8 +30,14 @@ class Fired(list[PostEvent]):
 
 
 @pytest.fixture
-def app(settings: Settings) -> Litestar:
-    return create_app(settings)
+def policies() -> Policies:
+    """The service's own; a test that needs others is parametrised with them."""
+    return Policies()
+
+
+@pytest.fixture
+def app(settings: Settings, policies: Policies) -> Litestar:
+    return serve_over_http(build_service(settings, policies=policies))
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def fired(app: Litestar) -> Fired:
     async def hear(event: PostEvent) -> None:
         heard.append(event)
 
-    app.state.bus.subscribe(PostEvent, hear)
+    app.state.service.bus.subscribe(PostEvent, hear)
     return heard
 
 

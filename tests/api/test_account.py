@@ -10,9 +10,10 @@ from httpx import AsyncClient
 from litestar import Litestar
 from sqlalchemy import func, select
 
-from app import repositories
 from app.application import create_app
+from app.service import Policies
 from app.settings import Settings
+from app.storage.policy import ListPolicy, RetentionPolicy, StoragePolicy
 from models import DeliveryStatus, IdempotencyKey, Post, Session, StoredEvent, User, WebhookDelivery
 from models.columns import now
 from tests.api.conftest import Fired, serve
@@ -100,10 +101,14 @@ async def test_an_export_is_the_account_and_then_every_post_oldest_first(ada: Pe
     assert response.content.endswith(b"\n")
 
 
+@pytest.mark.parametrize(
+    "policies",
+    [Policies(storage=StoragePolicy(lists=ListPolicy(exported_deliveries_per_statement=2)))],
+    ids=["two deliveries a statement"],
+)
 async def test_an_export_ends_with_sessions_webhooks_and_what_these_were_told(
-    app: Litestar, client: AsyncClient, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+    app: Litestar, client: AsyncClient, ada: Person, bob: Person
 ) -> None:
-    monkeypatch.setattr("app.reads._DELIVERIES_AT_A_TIME", 2)
     await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
     hook = {"url": "https://1.1.1.1/hook"}
     secrets = [(await person.request("POST", "/webhooks", json=hook)).json()["secret"] for person in (ada, ada, bob)]
@@ -126,7 +131,7 @@ async def test_an_export_ends_with_sessions_webhooks_and_what_these_were_told(
 
 async def tell(app: Litestar, webhook_id: UUID, count: int) -> None:
     """Give the webhook so many deliveries."""
-    async with app.state.database.writing() as session:
+    async with app.state.service.database.writing() as session:
         for version in range(1, count + 1):
             session.add(
                 WebhookDelivery(
@@ -146,7 +151,7 @@ async def test_an_export_that_can_not_begin_says_so_in_its_status(settings: Sett
     async with serve(app) as client, AsyncExitStack() as stack:
         ada = await Person.sign_up(client, "ada@example.com")
         for _ in range(8):
-            await stack.enter_async_context(app.state.database.snapshot())
+            await stack.enter_async_context(app.state.service.database.snapshot())
 
         assert_problem(await ada.get("/me/export"), 503)
 
@@ -166,7 +171,7 @@ async def test_an_erased_account_takes_everything_along_and_the_address_can_sign
     assert await log_in(client, ada.email, PASSWORD) == 401
     counts = {}
     for model in (User, Session, Post, StoredEvent, IdempotencyKey):
-        async with app.state.database.reading() as connection:
+        async with app.state.service.database.reading() as connection:
             counts[model.__name__] = (await connection.execute(select(func.count()).select_from(model))).scalar_one()
     assert counts == {"User": 1, "Session": 1, "Post": 1, "StoredEvent": 1, "IdempotencyKey": 0}
 
@@ -176,10 +181,14 @@ async def test_an_erased_account_takes_everything_along_and_the_address_can_sign
     assert await bob.texts() == ["bob stays"]
 
 
+@pytest.mark.parametrize(
+    "policies",
+    [Policies(storage=StoragePolicy(retention=RetentionPolicy(inline_rows=0)))],
+    ids=["every history is long"],
+)
 async def test_an_account_with_a_long_history_is_gone_before_its_posts_are(
-    client: AsyncClient, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, ada: Person, bob: Person
 ) -> None:
-    monkeypatch.setattr(repositories, "_FEW_CHANGES", 0)
     post_id = await ada.add("hello")
     await ada.texts()
 

@@ -9,7 +9,8 @@ from httpx import AsyncClient
 from litestar import Litestar
 
 from app.application import create_app
-from app.services import sessions
+from app.service import Policies
+from app.services.sessions import SessionPolicy
 from app.settings import Settings
 from tests.api.conftest import Fired, serve
 from tests.api.people import PASSWORD, Person, assert_problem
@@ -133,7 +134,7 @@ async def test_log_ins_at_once_all_succeed_while_the_hash_is_renewed(settings: S
 
 
 async def stored_hash(app: Litestar) -> str:
-    async with app.state.database.reading() as connection:
+    async with app.state.service.database.reading() as connection:
         password_hash: str = (await connection.exec_driver_sql("SELECT password_hash FROM users")).scalar_one()
     return password_hash
 
@@ -193,10 +194,10 @@ async def test_a_refresh_answers_with_new_tokens_of_the_same_session(client: Asy
     assert again is not None
 
 
-async def test_using_a_dead_refresh_token_ends_its_session(
-    client: AsyncClient, browser: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "_CONCURRENT_REFRESH", timedelta(seconds=-1))
+@pytest.mark.parametrize(
+    "policies", [Policies(sessions=SessionPolicy(concurrent_refresh=timedelta(seconds=-1)))], ids=["late"]
+)
+async def test_using_a_dead_refresh_token_ends_its_session(client: AsyncClient, browser: Person) -> None:
     renewed = await refresh(client, browser.tokens["refresh_token"])
     assert renewed is not None
     assert (await renewed.get("/posts")).status_code == 200

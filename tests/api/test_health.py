@@ -9,7 +9,7 @@ from httpx import AsyncClient
 from sqlalchemy import URL
 
 from app.application import create_app
-from app.database import Database
+from app.database.engines import Database
 from app.settings import Settings
 from tests.api.conftest import serve
 from tests.api.people import Person, assert_problem
@@ -50,7 +50,7 @@ async def test_however_many_ask_at_once_one_write_is_tried(
         tried.append(database)
         await asyncio.sleep(0.05)
 
-    monkeypatch.setattr("app.schema.try_to_write", note)
+    monkeypatch.setattr("app.database.schema.try_to_write", note)
     await asyncio.gather(*(client.get("/health/ready") for _ in range(10)))
 
     assert len(tried) == 1
@@ -60,7 +60,7 @@ async def test_the_migrations_are_not_read_again_for_each_who_asks(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await client.get("/health/ready")).status_code == 200
-    monkeypatch.setattr("app.schema.ScriptDirectory", None)
+    monkeypatch.setattr("app.database.schema.ScriptDirectory", None)
 
     assert (await client.get("/health/ready")).status_code == 200
 

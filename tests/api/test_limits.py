@@ -7,7 +7,7 @@ from httpx import AsyncClient, Response
 from litestar import Litestar
 
 from app.application import create_app
-from app.limits import client_key
+from app.auth.rate_limits import client_key
 from app.settings import Settings
 from tests.api.people import PASSWORD, Person, assert_problem
 

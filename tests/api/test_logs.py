@@ -48,7 +48,7 @@ async def test_a_line_tells_of_a_request_what_is_needed_to_follow_it(log: Log, a
     assert deleted == {
         "event": "request",
         "level": "info",
-        "logger": "app.telemetry.request_watch",
+        "logger": "app.telemetry.request_metrics",
         "request_id": "mine",
         "trace_id": TRACE,
         "user_id": user_id,
@@ -128,7 +128,7 @@ class TestWithEveryRequestLogged:
             await client.request(method, path, headers=everywhere)
             await client.request(method, path, headers=[*everywhere[1:], (b"authorization", b"Bearer " + b"x" * 99)])
         for failure in (RuntimeError(), OperationalError(f"SELECT '{secret}'", {"password": secret}, Exception(2013))):
-            monkeypatch.setattr(app.state.database, "writing", raising(failure))
+            monkeypatch.setattr(app.state.service.database, "writing", raising(failure))
             assert (await ada.request("POST", "/posts", json={"text": secret})).status_code >= 500
 
         logged = log.take()
@@ -157,7 +157,7 @@ async def test_other_lines_are_of_the_request_they_were_written_for(
     app: Litestar, log: Log, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.lines()
-    monkeypatch.setattr(app.state.database, "writing", raising(RuntimeError("the details of it")))
+    monkeypatch.setattr(app.state.service.database, "writing", raising(RuntimeError("the details of it")))
 
     response = await ada.request("POST", "/posts", json={"text": "hello"})
 

@@ -184,7 +184,7 @@ async def test_a_client_that_leaves_before_it_is_answered_is_no_error_of_the_ser
 async def test_connections_in_use_are_counted_by_pool(app: Litestar, client: AsyncClient) -> None:
     read, snapshot = (f'postline_database_connections_in_use{{pool="{pool}"}}' for pool in ("read", "snapshot"))
 
-    async with app.state.database.snapshot() as first, app.state.database.snapshot() as second:
+    async with app.state.service.database.snapshot() as first, app.state.service.database.snapshot() as second:
         assert first is not second
         await until(client, snapshot, 2)
         # The relay and the pruning read now and then.
@@ -230,7 +230,7 @@ async def test_what_a_durable_listener_lacks_is_counted(settings: Settings) -> N
 async def test_what_a_durable_listener_gave_up_is_counted(app: Litestar, client: AsyncClient, ada: Person) -> None:
     await ada.add("hello")
     user_id = UUID((await ada.get("/me")).json()["user_id"])
-    async with app.state.database.writer.begin() as connection:
+    async with app.state.service.database.writer.begin() as connection:
         letter = {"listener": "webhooks", "user_id": user_id, "version": 1, "error": "RuntimeError"}
         await connection.execute(insert(DeadLetter).values(letter))
 
@@ -286,7 +286,7 @@ async def test_a_database_without_its_migrations_is_up_but_tells_nothing(tmp_pat
     app = create_app(settings_for(sqlite_url(tmp_path / "empty.db"), tmp_path))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://postline") as client:  # type: ignore[arg-type]
         found = await scrape(client)
-    await app.state.database.close()
+    await app.state.service.database.close()
 
     assert found["postline_database_up"] == 1
     assert not [name for name in found if name.startswith(("postline_outbox", "postline_webhook"))]

@@ -2,16 +2,15 @@
 
 import asyncio
 import re
-from typing import Any
 from uuid import UUID
 
 import pytest
 from litestar import Litestar
 
 from app.application import create_app
-from app.ports.reads import Page
-from app.services.posts import PostService
 from app.settings import Settings
+from app.storage.post_lists import Page
+from app.storage.queries import DatabaseQueries
 from models import PostCreate
 from tests.api.conftest import Fired, serve
 from tests.api.people import Person, assert_problem
@@ -218,16 +217,16 @@ async def test_the_largest_page_and_cursor_are_taken(ada: Person) -> None:
 
 
 async def test_a_list_that_was_read_newer_than_looked_up_is_named_and_cached_by_what_was_read(
-    ada: Person, monkeypatch: pytest.MonkeyPatch
+    app: Litestar, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = PostService.page
+    read = DatabaseQueries.page
 
-    async def write_then_read(self: PostService, owner_id: UUID, **options: Any) -> Page | None:
-        monkeypatch.setattr(PostService, "page", read)
-        await self.create(owner_id, PostCreate(text="meanwhile"))
-        return await read(self, owner_id, **options)
+    async def write_then_read(self: DatabaseQueries, owner_id: UUID, *bounds: int | None) -> Page | None:
+        monkeypatch.setattr(DatabaseQueries, "page", read)
+        await app.state.service.posts.create(owner_id, PostCreate(text="meanwhile"))
+        return await read(self, owner_id, *bounds)
 
-    monkeypatch.setattr(PostService, "page", write_then_read)
+    monkeypatch.setattr(DatabaseQueries, "page", write_then_read)
     first = await ada.get("/posts")
     second = await ada.get("/posts")
 

@@ -64,7 +64,7 @@ async def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(
     def away() -> None:
         raise OperationalError("SELECT secret", {"password": PASSWORD}, Exception("gone"), hide_parameters=True)
 
-    monkeypatch.setattr(app.state.database, "writing", away)
+    monkeypatch.setattr(app.state.service.database, "writing", away)
     with caplog.at_level(logging.ERROR):
         response = await ada.request("POST", "/posts", json={"text": "hello"})
 
@@ -77,7 +77,7 @@ async def test_a_service_whose_connections_are_all_in_use_says_that_it_is_busy(s
     app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_timeout_seconds": 1}))
     async with serve(app) as client:
         ada = await Person.sign_up(client, "ada@example.com")
-        async with app.state.database.reader.connect(), app.state.database.writer.connect():
+        async with app.state.service.database.reader.connect(), app.state.service.database.writer.connect():
             response = await ada.request("POST", "/posts", json={"text": "hello"})
 
         assert_problem(response, 503)
@@ -118,7 +118,7 @@ async def test_a_sqlite_file_that_is_read_only_is_read_and_not_ready(
 
 async def set_on_writer(app: Litestar, pragma: str) -> None:
     """Set something on the one connection that writes to SQLite."""
-    connection = await app.state.database.writer.raw_connection()
+    connection = await app.state.service.database.writer.raw_connection()
     await connection.driver_connection.execute(f"PRAGMA {pragma}")
     connection.close()
 
@@ -129,7 +129,7 @@ async def test_an_unexpected_error_is_500_and_tells_the_client_nothing(
     def broken() -> None:
         raise RuntimeError("the details of it")
 
-    monkeypatch.setattr(app.state.database, "writing", broken)
+    monkeypatch.setattr(app.state.service.database, "writing", broken)
     with caplog.at_level(logging.ERROR):
         response = await ada.request("POST", "/posts", json={"text": "a text of mine"})
 

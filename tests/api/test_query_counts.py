@@ -22,7 +22,7 @@ def counted(app: Litestar) -> Iterator[list[str]]:
         if _is_counting.get():
             statements.append(statement.split(maxsplit=1)[0])
 
-    engines = [engine.sync_engine for engine in app.state.database.engines.values()]
+    engines = [engine.sync_engine for engine in app.state.service.database.engines.values()]
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     token = _is_counting.set(True)
@@ -35,12 +35,12 @@ def counted(app: Litestar) -> Iterator[list[str]]:
 @pytest.fixture
 def look_up(app: Litestar) -> list[str]:
     """What it costs to know the session and the version: nothing where one process remembers, else one row."""
-    return [] if app.state.database.is_sqlite else ["SELECT"]
+    return [] if app.state.service.database.is_sqlite else ["SELECT"]
 
 
 @pytest.fixture
 def begin(app: Litestar) -> list[str]:
-    return ["BEGIN"] if app.state.database.is_sqlite else []
+    return ["BEGIN"] if app.state.service.database.is_sqlite else []
 
 
 async def test_a_cached_list(app: Litestar, ada: Person, look_up: list[str]) -> None:

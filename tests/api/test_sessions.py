@@ -6,6 +6,8 @@ import pytest
 from httpx import AsyncClient
 from uuid_utils.compat import uuid7
 
+from app.service import Policies
+from app.services.sessions import SessionPolicy
 from tests.api.conftest import Fired
 from tests.api.people import PASSWORD, Person, assert_problem
 
@@ -89,10 +91,10 @@ async def test_refreshing_shows_as_use_of_the_session(client: AsyncClient, phone
     assert after["expires_at"] == before["expires_at"]
 
 
+@pytest.mark.parametrize("policies", [Policies(sessions=SessionPolicy(max_sessions=3))], ids=["three at most"])
 async def test_one_session_too_many_ends_the_one_that_was_not_used_for_longest(
-    client: AsyncClient, ada: Person, phone: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, ada: Person, phone: Person, bob: Person
 ) -> None:
-    monkeypatch.setattr("app.services.sessions._MOST_SESSIONS", 3)
     tablet = await log_in(client, ada.email, "tablet")
     refreshed = await client.post("/auth/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
     assert refreshed.status_code == 200

@@ -65,7 +65,7 @@ class TwoPeople(RuleBasedStateMachine):
             async def hear(event: PostEvent) -> None:
                 self.fired.append(event)
 
-            app.state.bus.subscribe(PostEvent, hear)
+            app.state.service.bus.subscribe(PostEvent, hear)
             client = await self.stack.enter_async_context(serve(app))
             for name in ("ada", "bob"):
                 self.timelines[name] = Timeline(await Person.sign_up(client, f"{name}@example.com"))

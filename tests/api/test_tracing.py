@@ -89,7 +89,7 @@ async def test_what_fails_is_marked_without_what_it_said(
 
     async with serve(app) as client:
         ada = await Person.sign_up(client, "ada@example.com")
-        monkeypatch.setattr(app.state.database, "writing", broken)
+        monkeypatch.setattr(app.state.service.database, "writing", broken)
         await ada.request("POST", "/posts", json={"text": "hello"})
 
     collected = Collected(collector)

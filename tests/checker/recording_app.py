@@ -2,20 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from uuid import UUID
 
 from litestar import Litestar
 from sqlalchemy import insert
 
 from app.application import create_app as create_service
-from app.redis.timelines import RedisTimelines
-from app.timeline import MemoryTimelines
-from app.unit_of_work import SqlUnitOfWork
+from app.storage.unit_of_work import SqlUnitOfWork
+from app.timelines.database import DatabaseTimelines
+from app.timelines.memory import MemoryTimelines
 from events.relay import DurableListener
-from events.types import PostEvent
-from models import Post, StoredEvent
+from events.types import Event, PostEvent
+from models import StoredEvent
 
 
 async def note(events: Sequence[PostEvent]) -> None:
@@ -33,16 +32,19 @@ def create_app() -> Litestar:
 
 
 def create_app_without_invalidation() -> Litestar:
-    """Break it: nobody who remembers a version hears that there is a newer one."""
+    """Break it: once a version is known, nobody hears that there is a newer one."""
+    known: dict[UUID, int] = {}
+    read = DatabaseTimelines.version
 
     async def ignore(self: MemoryTimelines, event: PostEvent) -> None:
         """Do nothing."""
 
-    def announce_nothing(self: RedisTimelines, user_ids: Collection[UUID]) -> AbstractContextManager[None]:
-        return nullcontext()
+    async def answer_from_memory(self: DatabaseTimelines, user_id: UUID, session_id: UUID) -> int | None:
+        version = await read(self, user_id, session_id)
+        return None if version is None else known.setdefault(user_id, version)
 
     MemoryTimelines.on_post_event = ignore  # type: ignore[method-assign]
-    RedisTimelines.changing = announce_nothing  # type: ignore[method-assign, assignment]
+    DatabaseTimelines.version = answer_from_memory  # type: ignore[method-assign]
     return create_app()
 
 
@@ -50,19 +52,17 @@ def create_app_with_late_events() -> Litestar:
     """Break it: a change's event is stored by a transaction of its own, a little after the change's."""
     commit = SqlUnitOfWork._commit_and_publish
 
-    async def insert_posts(self: SqlUnitOfWork) -> None:
-        rows = self.posts.take_added()
-        if rows:
-            await (await self._session.connection()).execute(insert(Post), rows)
-
-    async def commit_first(self: SqlUnitOfWork) -> None:
-        late = [StoredEvent.values_of(event) for event in self._events if isinstance(event, PostEvent)]
-        await commit(self)
+    async def commit_first(self: SqlUnitOfWork, events: Sequence[Event]) -> None:
+        late = [StoredEvent.values_of(event) for event in events if isinstance(event, PostEvent)]
+        without = [event for event in events if not isinstance(event, PostEvent)]
+        await commit(self, without)
         await asyncio.sleep(0.02)
         if late:
             await (await self._session.connection()).execute(insert(StoredEvent), late)
             await self._session.commit()
+        for event in events:
+            if isinstance(event, PostEvent):
+                await self._bus.publish(event)
 
-    SqlUnitOfWork._insert = insert_posts  # type: ignore[method-assign]
     SqlUnitOfWork._commit_and_publish = commit_first  # type: ignore[method-assign]
     return create_app()

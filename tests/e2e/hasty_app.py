@@ -1,11 +1,11 @@
-"""The service with little patience for its clients, so that tests need little too."""
+"""The service with short deadlines for its clients, so that tests need not wait long."""
 
 from litestar import Litestar
 
 from app import application
-from app.http import protocol
+from app.server.http_protocol import BoundedProtocol, Deadlines
 
-protocol._HEAD_SECONDS = protocol._BODY_SECONDS = protocol._STALLED_SECONDS = 1
+BoundedProtocol.deadlines = Deadlines(head=1, body=1, stalled=1)
 
 
 def create_app() -> Litestar:

@@ -85,7 +85,7 @@ class Server:
             command = ["litestar", "--app-dir", str(ROOT), "--app", app, "run", "--port", str(port)]
         else:
             command = ["uvicorn", app, "--factory", "--port", str(port)]
-            command += ["--http", "app.http.protocol:BoundedProtocol", "--workers", str(workers)]
+            command += ["--http", "app.server.http_protocol:BoundedProtocol", "--workers", str(workers)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=folder,

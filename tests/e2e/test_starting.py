@@ -108,7 +108,7 @@ def test_in_production_every_line_of_the_log_is_json(tmp_path: Path) -> None:
 
     logged = [json.loads(line) for line in said if not line.startswith("Postline: ")]
     assert len(logged) == len(said) - 1
-    assert {"uvicorn.error", "app.telemetry.request_watch"} <= {line["logger"] for line in logged}
+    assert {"uvicorn.error", "app.telemetry.request_metrics"} <= {line["logger"] for line in logged}
     assert [line["route"] for line in logged if line["event"] == "request"][-2:] == ["/auth/signup", "unknown"]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.database import Database
+from app.database.engines import Database
 from tests.integration.ledger import Ledger
 
 

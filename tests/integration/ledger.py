@@ -5,28 +5,26 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from app.database import Database
-from app.ports.reads import Page
-from app.reads import DatabaseReads
-from app.services.posts import PostService
-from app.timeline import DatabaseTimelines
-from app.timeline_reads import TimelineReads
-from app.unit_of_work import SqlUnits
-from events.bus import EventBus
+from app.database.engines import Database
+from app.service import Policies
+from app.storage.post_lists import Page
 from events.types import PostEvent, decode
 from models import StoredEvent, User
 from tests.integration.users import add_user
+from tests.service import service_on
 
 
 class Ledger:
     """What the database stored and the bus published, side by side."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policies: Policies | None = None) -> None:
         self.database = database
-        self.bus = EventBus()
-        reads = DatabaseReads(database)
-        self.units = SqlUnits(database, self.bus, DatabaseTimelines(TimelineReads(database).live_version))
-        self.posts = PostService(self.units, reads)
+        service = service_on(database, policies=policies)
+        self.bus = service.bus
+        self.transactions = service.transactions
+        self.queries = service.queries
+        self.posts = service.posts
+        self.pruner = service.pruner
         self.published: list[PostEvent] = []
         self.bus.subscribe(PostEvent, self._hear)
 
@@ -34,7 +32,7 @@ class Ledger:
         self.published.append(event)
 
     async def add_user(self) -> UUID:
-        return await add_user(self.units)
+        return await add_user(self.transactions)
 
     async def stored(self, user_id: UUID) -> list[PostEvent]:
         statement = select(StoredEvent.payload).where(col(StoredEvent.user_id) == user_id).order_by("version")  # type: ignore[call-overload]
@@ -42,7 +40,7 @@ class Ledger:
             return [decode(payload) for payload in (await connection.execute(statement)).scalars()]
 
     async def list(self, user_id: UUID) -> Page:
-        page = await self.posts.page(user_id)
+        page = await self.queries.page(user_id)
         assert page is not None
         return page
 

@@ -43,7 +43,7 @@ async def test_whose_owner_is_gone_is_refused_alone(ledger: Ledger) -> None:
 async def test_an_owner_who_is_written_to_elsewhere_holds_up_nobody_else(ledger: Ledger) -> None:
     busy, *free = [await ledger.add_user() for _ in range(4)]
 
-    async with ledger.units() as elsewhere:
+    async with ledger.transactions.begin() as elsewhere:
         await elsewhere.users.lock(busy)
         held_up = [asyncio.create_task(ledger.posts.create(busy, PostCreateFactory.build())) for _ in range(2)]
         async with asyncio.timeout(5):

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import make_url
 
-from app.backup import BackupError, back_up, restore
 from app.commands.backup import BackupCommands
-from app.database import Database
+from app.database.backup import BackupError, back_up, restore
+from app.database.engines import Database
 
 
 @pytest.fixture
@@ -21,6 +21,11 @@ def database(migrated_sqlite: Path, tmp_path: Path) -> Path:
     path = tmp_path / "data" / "postline.db"
     path.parent.mkdir()
     shutil.copy(migrated_sqlite, path)
+    with changing(path) as connection:
+        connection.execute(
+            "INSERT INTO users (id, email, password_hash, password_version, created_at, timeline_version) "
+            "VALUES (x'00', 'ada@example.com', '', 1, '2026-01-01', 1)"
+        )
     return path
 
 
@@ -30,22 +35,22 @@ def changing(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def epoch_in(path: Path) -> int:
+def version_in(path: Path) -> int:
     with changing(path) as connection:
-        epoch: int = connection.execute("SELECT epoch FROM shared_epoch").fetchone()[0]
-    return epoch
+        version: int = connection.execute("SELECT timeline_version FROM users").fetchone()[0]
+    return version
 
 
 def test_a_copy_has_what_was_committed_when_it_was_made(database: Path, tmp_path: Path) -> None:
     with changing(database) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
-        writer.execute("UPDATE shared_epoch SET epoch = 41")
+        writer.execute("UPDATE users SET timeline_version = 41")
         writer.execute("BEGIN IMMEDIATE")
-        writer.execute("UPDATE shared_epoch SET epoch = 42")
+        writer.execute("UPDATE users SET timeline_version = 42")
         back_up(database, tmp_path / "copies" / "copy.db")
         writer.execute("COMMIT")
 
-    assert (epoch_in(tmp_path / "copies" / "copy.db"), epoch_in(database)) == (41, 42)
+    assert (version_in(tmp_path / "copies" / "copy.db"), version_in(database)) == (41, 42)
 
 
 def test_only_its_owner_may_read_a_copy(database: Path, tmp_path: Path) -> None:
@@ -83,10 +88,10 @@ def test_a_database_is_no_copy_of_itself(
 
 
 def leave_changes_in_the_log_of(database: Path) -> None:
-    """Set the epoch to 42, and leave the files as a process does that is killed."""
+    """Set the version to 42, and leave the files as a process does that is killed."""
     with changing(database) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
-        writer.execute("UPDATE shared_epoch SET epoch = 42")
+        writer.execute("UPDATE users SET timeline_version = 42")
         killed = {path: path.read_bytes() for path in database.parent.iterdir()}
     for path, content in killed.items():
         path.write_bytes(content)
@@ -99,7 +104,7 @@ def test_a_copy_takes_the_place_of_a_database_and_of_its_log(database: Path, tmp
 
     restore(tmp_path / "copy.db", database, force=True)
 
-    assert epoch_in(database) == 1
+    assert version_in(database) == 1
     assert [path.name for path in database.parent.iterdir()] == ["postline.db"]
 
 
@@ -116,7 +121,7 @@ def test_a_database_that_could_not_be_replaced_has_lost_nothing(
     with pytest.raises(BackupError, match="Permission denied"):
         restore(tmp_path / "copy.db", database, force=True)
 
-    assert epoch_in(database) == 42
+    assert version_in(database) == 42
 
 
 def test_a_damaged_database_is_replaced(database: Path, tmp_path: Path) -> None:
@@ -125,7 +130,7 @@ def test_a_damaged_database_is_replaced(database: Path, tmp_path: Path) -> None:
 
     restore(tmp_path / "copy.db", database, force=True)
 
-    assert epoch_in(database) == 1
+    assert version_in(database) == 1
 
 
 def test_a_database_that_somebody_reads_is_not_replaced(database: Path, tmp_path: Path) -> None:
@@ -133,13 +138,13 @@ def test_a_database_that_somebody_reads_is_not_replaced(database: Path, tmp_path
     with changing(database) as reader, changing(database) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
         reader.execute("BEGIN")
-        reader.execute("SELECT epoch FROM shared_epoch").fetchone()
-        writer.execute("UPDATE shared_epoch SET epoch = 42")
+        reader.execute("SELECT timeline_version FROM users").fetchone()
+        writer.execute("UPDATE users SET timeline_version = 42")
 
         with pytest.raises(BackupError, match="in use"):
             restore(tmp_path / "copy.db", database, force=True)
 
-    assert epoch_in(database) == 42
+    assert version_in(database) == 42
 
 
 def test_a_copy_is_restored_to_where_there_is_nothing(database: Path, tmp_path: Path) -> None:
@@ -147,7 +152,7 @@ def test_a_copy_is_restored_to_where_there_is_nothing(database: Path, tmp_path: 
 
     restore(tmp_path / "copy.db", tmp_path / "elsewhere" / "postline.db")
 
-    assert epoch_in(tmp_path / "elsewhere" / "postline.db") == 1
+    assert version_in(tmp_path / "elsewhere" / "postline.db") == 1
 
 
 def missing(_: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,13 +11,13 @@ import pytest
 from sqlalchemy import event, func, select, text
 from sqlmodel import col
 
-from app import pruning, repositories
-from app.database import Database
+from app.database.engines import Database
 from app.delivery.outbox_inspection import OutboxInspection
 from app.delivery.webhook_queue import WebhookQueue
 from app.errors import Unauthenticated
-from app.pruning import Pruner
-from app.reads import DatabaseReads
+from app.service import Policies
+from app.storage.policy import RetentionPolicy, StoragePolicy
+from app.storage.pruning import Pruner
 from models import Erasure, IdempotencyKey, Post, Session, StoredEvent, User, Webhook, WebhookDelivery
 from models.columns import now
 from models.erasure import OWNED
@@ -26,10 +27,13 @@ from tests.integration.ledger import Ledger
 POSTS = 7
 
 
-@pytest.fixture(autouse=True)
-def short_histories_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repositories, "_FEW_CHANGES", POSTS - 1)
-    monkeypatch.setattr(pruning, "_BATCH", 3)
+# Even a short history is too long to be removed in the request.
+LONG = RetentionPolicy(inline_rows=POSTS - 1, batch_rows=3)
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database, Policies(storage=StoragePolicy(retention=LONG)))
 
 
 @pytest.fixture
@@ -50,19 +54,20 @@ async def add_writer(ledger: Ledger) -> UUID:
     """Add somebody with posts that a webhook is still to be told of, all added with a key."""
     user_id = await ledger.add_user()
     webhook = Webhook(user_id=user_id, url="https://example.com", events=["post.created"], since_version=0)
-    async with ledger.units() as unit:
-        unit.webhooks.add(webhook)
+    async with ledger.transactions.begin() as unit:
+        await unit.webhooks.add(webhook)
         await unit.commit()
     for number in range(POSTS):
         await ledger.posts.create(user_id, PostCreateFactory.build(), f"key {number}")
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         await unit.webhooks.queue(user_id, await ledger.stored(user_id))
         await unit.commit()
     return user_id
 
 
-async def erase(ledger: Ledger, user_id: UUID) -> User:
-    async with ledger.units() as unit:
+async def erase(ledger: Ledger, user_id: UUID, retention: RetentionPolicy = LONG) -> User:
+    ledger = Ledger(ledger.database, Policies(storage=StoragePolicy(retention=retention)))
+    async with ledger.transactions.begin() as unit:
         user = await unit.users.lock(user_id)
         await unit.users.delete(user)
         await unit.commit()
@@ -82,8 +87,8 @@ async def erasures(database: Database) -> int:
         return (await connection.execute(select(func.count()).select_from(Erasure))).scalar_one()
 
 
-def pruner_of(database: Database) -> Pruner:
-    return Pruner(database, event_retention=timedelta(days=30), interval=timedelta(minutes=5))
+def pruner_of(database: Database, retention: RetentionPolicy = LONG) -> Pruner:
+    return Pruner(database, retention=retention, interval=timedelta(minutes=5))
 
 
 async def test_a_long_history_is_left_to_the_pruner_which_removes_all_of_it(
@@ -98,38 +103,26 @@ async def test_a_long_history_is_left_to_the_pruner_which_removes_all_of_it(
     assert await erasures(ledger.database) == 0
 
 
-async def test_a_short_history_is_gone_with_the_person(
-    ledger: Ledger, ada: UUID, bob: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(repositories, "_FEW_CHANGES", POSTS)
-
-    await erase(ledger, ada)
+async def test_a_short_history_is_gone_with_the_person(ledger: Ledger, ada: UUID, bob: UUID) -> None:
+    await erase(ledger, ada, RetentionPolicy(inline_rows=POSTS))
 
     assert await left(ledger.database) == [POSTS] * 4
     assert await erasures(ledger.database) == 0
 
 
-async def test_few_posts_may_be_too_large_to_go_with_the_person(
-    ledger: Ledger, ada: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(repositories, "_FEW_CHANGES", POSTS)
-    monkeypatch.setattr(repositories, "_FEW_BYTES", 10)
-
-    await erase(ledger, ada)
+async def test_few_posts_may_be_too_large_to_go_with_the_person(ledger: Ledger, ada: UUID) -> None:
+    await erase(ledger, ada, RetentionPolicy(inline_rows=POSTS, inline_bytes=10))
 
     assert await left(ledger.database) == [POSTS] * 4
     assert await erasures(ledger.database) == 2
 
 
-async def test_large_posts_are_removed_a_few_at_a_time(
-    ledger: Ledger, ada: UUID, bob: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_large_posts_are_removed_a_few_at_a_time(ledger: Ledger, ada: UUID, bob: UUID) -> None:
     await erase(ledger, ada)
-    monkeypatch.setattr(pruning, "_BATCH_BYTES", 1)
     transactions: list[object] = []
     event.listen(ledger.database.writer.sync_engine, "commit", transactions.append)
 
-    assert await pruner_of(ledger.database).prune() == 4 * POSTS
+    assert await pruner_of(ledger.database, replace(LONG, batch_bytes=1)).prune() == 4 * POSTS
 
     # Each post by itself, three at a time of all else of one person and one webhook, and both marks.
     assert len(transactions) == POSTS + 3 * 3 + 2
@@ -142,8 +135,8 @@ async def test_what_can_not_be_removed_holds_up_no_other_pruning(
     await erase(ledger, ada)
     pruner = pruner_of(ledger.database)
     expired = SessionFactory.build(user_id=await ledger.add_user(), expires_at=now() - timedelta(days=1))
-    async with ledger.units() as unit:
-        unit.sessions.add(expired)
+    async with ledger.transactions.begin() as unit:
+        await unit.sessions.add(expired)
         await unit.commit()
     monkeypatch.setattr(pruner, "_remove_owned", None)
 
@@ -158,7 +151,7 @@ async def test_the_address_is_free_before_the_history_is_gone(ledger: Ledger, ad
     user = await erase(ledger, ada)
 
     again = UserFactory.build(email=user.email)
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         await unit.users.add(again)
         await unit.commit()
 
@@ -168,14 +161,14 @@ async def test_the_address_is_free_before_the_history_is_gone(ledger: Ledger, ad
 @pytest.mark.parametrize("limit", [None, 2])
 async def test_what_is_left_is_nobodys_list(ledger: Ledger, ada: UUID, limit: int | None) -> None:
     await erase(ledger, ada)
-    reads = DatabaseReads(ledger.database)
+    queries = ledger.queries
 
     with pytest.raises(Unauthenticated):
-        await reads.page(ada, limit, None)
+        await queries.page(ada, limit, None)
     with pytest.raises(Unauthenticated):
-        await anext(aiter(reads.page_in_parts(ada, limit, None)))
+        await anext(aiter(queries.page_in_parts(ada, limit, None)))
     with pytest.raises(Unauthenticated):
-        await anext(aiter(reads.everything(ada)))
+        await anext(aiter(queries.everything(ada, ada)))
 
 
 async def test_nothing_is_added_to_what_is_left(ledger: Ledger, ada: UUID) -> None:
@@ -191,7 +184,7 @@ async def test_what_is_added_while_somebody_is_erased_goes_with_them(ledger: Led
     async def add(number: int) -> None:
         with suppress(Unauthenticated):
             await ledger.posts.create(ada, PostCreateFactory.build(), f"another {number}" if number % 2 else None)
-            async with ledger.units() as unit:
+            async with ledger.transactions.begin() as unit:
                 await unit.webhooks.queue(ada, (await ledger.stored(ada))[-1:])
                 await unit.commit()
 
@@ -202,13 +195,12 @@ async def test_what_is_added_while_somebody_is_erased_goes_with_them(ledger: Led
 
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 async def test_what_is_being_queued_for_a_webhook_is_waited_for_and_goes_with_it(
-    ledger: Ledger, ada: UUID, bob: UUID, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, ada: UUID, bob: UUID
 ) -> None:
-    monkeypatch.setattr(repositories, "_FEW_CHANGES", POSTS + 1)
     await ledger.posts.create(ada, PostCreateFactory.build())
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         await unit.webhooks.queue(ada, await ledger.stored(ada))
-        erasing = asyncio.create_task(erase(ledger, ada))
+        erasing = asyncio.create_task(erase(ledger, ada, RetentionPolicy(inline_rows=POSTS + 1)))
         async with asyncio.timeout(30):
             while not await someone_waits_for_a_lock(ledger.database):  # noqa: ASYNC110 - it happens in the database
                 # Who asks more often than ten times a second is told the same again.
@@ -242,9 +234,9 @@ async def test_what_is_left_is_told_to_nobody(ledger: Ledger, ada: UUID) -> None
 
 
 async def test_what_a_removed_webhook_was_told_is_removed_after_it(ledger: Ledger, ada: UUID, bob: UUID) -> None:
-    (webhook,) = await DatabaseReads(ledger.database).webhooks(ada)
-    async with ledger.units() as unit:
-        assert await unit.webhooks.remove(ada, webhook.id)
+    (webhook,) = await ledger.queries.webhooks(ada)
+    async with ledger.transactions.begin() as unit:
+        assert await unit.webhooks.delete(ada, webhook.id)
         await unit.commit()
 
     await pruner_of(ledger.database).prune()

@@ -9,51 +9,43 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
-from app.database import Database
-from app.delivery.database_watch import DatabaseWatch
-from app.delivery.wakeups import Wakeups
-from app.reads import DatabaseReads
-from app.services.feed import FeedService, Reset, Signal
-from app.services.posts import PostService
-from app.timeline import DatabaseTimelines
-from app.timeline_reads import TimelineReads
-from app.unit_of_work import SqlUnits
-from events.bus import EventBus
+from app.database.engines import Database
+from app.delivery.timeline_watcher import TimelineWatcher
+from app.services.feeds import FeedService, Reset, Signal
+from app.timelines.queries import TimelineQueries
 from events.types import PostEvent, SessionsChanged
 from models import StoredEvent
-from tests.factories import PostCreateFactory, SessionFactory, UserFactory
+from tests.factories import PostCreateFactory
+from tests.integration.users import add_user_with_session
+from tests.service import service_on
 
 
 class Node:
     """One process's share of the service, as far as the feed needs it."""
 
-    def __init__(self, database: Database, heartbeat_seconds: float = 5) -> None:
+    def __init__(self, database: Database, heartbeat_seconds: float = 5, events_per_read: int = 100) -> None:
         self.database = database
-        self.reads = DatabaseReads(database)
-        self.wakeups = Wakeups()
-        bus = EventBus()
-        bus.subscribe(PostEvent, self.wakeups.on_change)
-        bus.subscribe(SessionsChanged, self.wakeups.on_change)
-        timelines = DatabaseTimelines(TimelineReads(database).live_version)
-        self.units = SqlUnits(database, bus, timelines)
-        self.posts = PostService(self.units, self.reads)
-        self.feed = FeedService(self.reads, timelines, self.wakeups, heartbeat_seconds=heartbeat_seconds)
+        service = service_on(database)
+        self.wakeups = service.wakeups
+        self.transactions = service.transactions
+        self.posts = service.posts
+        self.feed = FeedService(
+            service.queries,
+            service.timelines,
+            service.wakeups,
+            heartbeat_seconds=heartbeat_seconds,
+            events_per_read=events_per_read,
+        )
 
     async def add_user(self) -> tuple[UUID, UUID]:
-        user = UserFactory.build()
-        session = SessionFactory.build(user_id=user.id)
-        async with self.units() as unit:
-            await unit.users.add(user)
-            unit.sessions.add(session)
-            await unit.commit()
-        return user.id, session.id
+        return await add_user_with_session(self.transactions)
 
     async def write(self, user_id: UUID, count: int) -> None:
         for _ in range(count):
             await self.posts.create(user_id, PostCreateFactory.build())
 
     async def end_session(self, user_id: UUID, session_id: UUID) -> None:
-        async with self.units() as unit:
+        async with self.transactions.begin() as unit:
             await unit.sessions.end(user_id, session_id)
             unit.record(SessionsChanged(user_id=user_id))
             await unit.commit()
@@ -123,8 +115,8 @@ async def test_a_follower_goes_on_where_it_was(node: Node) -> None:
     assert await versions(node.feed.follow(user_id, session_id, 0), 5) == [1, 2, 3, 4, 5]
 
 
-async def test_more_events_than_are_read_at_once_come_in_order(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services.feed._EVENTS_AT_A_TIME", 3)
+async def test_more_events_than_are_read_at_once_come_in_order(database: Database) -> None:
+    node = Node(database, events_per_read=3)
     user_id, session_id = await node.add_user()
     await node.write(user_id, 10)
 
@@ -216,10 +208,11 @@ async def test_the_feed_ends_with_the_process(node: Node) -> None:
     assert await ending
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 async def test_changes_and_endings_of_another_process_are_noticed(database: Database) -> None:
     here, there = Node(database, heartbeat_seconds=60), Node(Database(database.url, pool_size=2))
     user_id, session_id = await here.add_user()
-    watch = DatabaseWatch(here.wakeups, TimelineReads(database).marks, timedelta(seconds=0.05))
+    watch = TimelineWatcher(here.wakeups, TimelineQueries(database).fingerprints, timedelta(seconds=0.05))
     watching = asyncio.create_task(watch.run())
     entries = here.feed.follow(user_id, session_id, 0)
 
@@ -234,10 +227,8 @@ async def test_changes_and_endings_of_another_process_are_noticed(database: Data
     await there.database.close()
 
 
-async def test_a_session_that_ends_while_its_follower_catches_up_is_told_no_more(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.services.feed._EVENTS_AT_A_TIME", 3)
+async def test_a_session_that_ends_while_its_follower_catches_up_is_told_no_more(database: Database) -> None:
+    node = Node(database, events_per_read=3)
     user_id, session_id = await node.add_user()
     await node.write(user_id, 9)
     entries = node.feed.follow(user_id, session_id, 0)

@@ -5,46 +5,40 @@ from uuid import UUID
 
 import pytest
 
-from app.database import Database
+from app.database.engines import Database
 from app.errors import Unauthenticated
-from app.ports.reads import Page
-from app.reads import DatabaseReads
-from app.services.posts import PostService
-from app.timeline import DatabaseTimelines
-from app.timeline_reads import TimelineReads
-from app.unit_of_work import SqlUnits
-from events.bus import EventBus
+from app.service import Policies
+from app.storage.policy import ListPolicy, StoragePolicy
+from app.storage.post_lists import Page
 from models import PostCreate, PostUpdate
 from tests.integration.users import add_user
+from tests.service import service_on
 
 
 class Library:
     """Someone with posts, of whom only a few bytes are held at once."""
 
-    def __init__(self, database: Database) -> None:
-        self.reads = DatabaseReads(database)
-        self.units = SqlUnits(database, EventBus(), DatabaseTimelines(TimelineReads(database).live_version))
-        self.posts = PostService(self.units, self.reads)
+    def __init__(self, database: Database, lists: ListPolicy) -> None:
+        service = service_on(database, policies=Policies(storage=StoragePolicy(lists=lists)))
+        self.queries = service.queries
+        self.transactions = service.transactions
+        self.posts = service.posts
         self.database = database
 
     async def add_user(self) -> UUID:
-        return await add_user(self.units)
+        return await add_user(self.transactions)
 
     async def write(self, user_id: UUID, *sizes: int) -> None:
         for number, size in enumerate(sizes):
             await self.posts.create(user_id, PostCreate(text=f"{number:02}".ljust(size, "x")))
 
     async def parts(self, user_id: UUID, limit: int | None = None, before: int | None = None) -> list[Page]:
-        return [part async for part in self.reads.page_in_parts(user_id, limit, before)]
+        return [part async for part in self.queries.page_in_parts(user_id, limit, before)]
 
 
 @pytest.fixture
-def library(database: Database, monkeypatch: pytest.MonkeyPatch) -> Library:
-    monkeypatch.setattr("app.post_lists._HELD_BYTES", 100)
-    monkeypatch.setattr("app.post_lists._HELD_WHOLE_BYTES", 100)
-    monkeypatch.setattr("app.post_lists._OVERHEAD_BYTES", 0)
-    monkeypatch.setattr("app.small_lists._MOST_POSTS", 0)
-    return Library(database)
+def library(database: Database) -> Library:
+    return Library(database, ListPolicy(part_bytes=100, max_held_bytes=100, overhead_bytes=0, small_posts=0))
 
 
 def texts(parts: list[Page]) -> list[str]:
@@ -54,14 +48,14 @@ def texts(parts: list[Page]) -> list[str]:
 async def test_a_list_is_held_while_it_is_small_and_then_not(library: Library) -> None:
     user_id = await library.add_user()
     await library.write(user_id, 40, 10)
-    page = await library.reads.page(user_id, None, None)
+    page = await library.queries.page(user_id, None, None)
     assert page is not None
     assert [post.text[:2] for post in page.posts] == ["01", "00"]
 
     await library.write(user_id, 80)
 
-    assert await library.reads.page(user_id, None, None) is None
-    newest = await library.reads.page(user_id, 1, None)
+    assert await library.queries.page(user_id, None, None) is None
+    newest = await library.queries.page(user_id, 1, None)
     assert newest is not None
     assert (newest.version, len(newest.posts), newest.next_cursor) == (3, 1, 3)
 
@@ -94,7 +88,7 @@ async def test_a_page_in_parts_ends_where_the_next_begins(library: Library) -> N
 async def test_what_changes_meanwhile_is_not_in_the_parts(library: Library) -> None:
     user_id = await library.add_user()
     await library.write(user_id, *[60] * 4)
-    parts = library.reads.page_in_parts(user_id, None, None)
+    parts = library.queries.page_in_parts(user_id, None, None)
     seen = [await anext(parts), await anext(parts)]
 
     oldest = (await library.parts(user_id))[-1].posts[-1]
@@ -120,7 +114,7 @@ async def test_readers_that_leave_early_give_their_connections_back(library: Lib
     await library.write(user_id, *[60] * 4)
 
     for _ in range(30):
-        parts = library.reads.page_in_parts(user_id, None, None)
+        parts = library.queries.page_in_parts(user_id, None, None)
         await anext(parts)
         await anext(parts)
         del parts
@@ -130,14 +124,12 @@ async def test_readers_that_leave_early_give_their_connections_back(library: Lib
         assert len(texts(await library.parts(user_id))) == 4
 
 
-async def test_many_posts_are_too_much_to_hold_however_short_they_are(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.post_lists._OVERHEAD_BYTES", 30)
+async def test_many_posts_are_too_much_to_hold_however_short_they_are(database: Database) -> None:
+    library = Library(database, ListPolicy(part_bytes=100, max_held_bytes=100, overhead_bytes=30, small_posts=0))
     user_id = await library.add_user()
     await library.write(user_id, 2, 2, 2)
-    assert await library.reads.page(user_id, None, None) is not None
+    assert await library.queries.page(user_id, None, None) is not None
 
     await library.write(user_id, 2)
 
-    assert await library.reads.page(user_id, None, None) is None
+    assert await library.queries.page(user_id, None, None) is None

@@ -6,9 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event
 
-from app.database import Database
+from app.database.engines import Database
 from app.errors import Unauthenticated
-from app.ports.reads import Page
+from app.service import Policies
+from app.storage.policy import ListPolicy, StoragePolicy
+from app.storage.post_lists import Page
 from models import PostCreate
 from tests.factories import TEXTS
 from tests.integration.ledger import Ledger
@@ -65,14 +67,12 @@ async def test_a_list_shows_what_was_written_before_it_was_asked_for(ledger: Led
 
 
 @pytest.mark.parametrize(
-    ("bound", "value"), [("_MOST_POSTS", 2), ("_MOST_BYTES", 29)], ids=["of many posts", "of long posts"]
+    "bound", [ListPolicy(small_posts=2), ListPolicy(small_bytes=29)], ids=["of many posts", "of long posts"]
 )
-async def test_a_list_is_read_by_itself(
-    ledger: Ledger, statements: list[str], monkeypatch: pytest.MonkeyPatch, bound: str, value: int
-) -> None:
+async def test_a_list_is_read_by_itself(database: Database, statements: list[str], bound: ListPolicy) -> None:
+    ledger = Ledger(database, Policies(storage=StoragePolicy(lists=bound)))
     texts = [["a"] * 2, ["é" * 5] * 3, [], ["c"]]
     owners = [await with_posts(ledger, *some) for some in texts]
-    monkeypatch.setattr(f"app.small_lists.{bound}", value)
     statements.clear()
 
     assert await listed(ledger, owners) == [(len(some), some[::-1]) for some in texts]

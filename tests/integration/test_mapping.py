@@ -10,11 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
-from app import post_lists
-from app.database import Database
-from app.repositories import UserRepository
+from app.database.engines import Database
+from app.storage import post_lists
 from models import Post, Session, StoredEvent, User
 from tests.factories import TEXTS, PostFactory, SessionFactory, UserFactory, stored_event
+from tests.service import service_on
 
 
 async def save(database: Database, *rows: SQLModel) -> None:
@@ -109,9 +109,9 @@ async def test_a_user_takes_all_they_own_along(database: Database) -> None:
             stored_event(user.id, version=1),
         )
 
-    async with database.writing() as session:
-        await UserRepository(session).delete(ada)
-        await session.commit()
+    async with service_on(database).transactions.begin() as unit:
+        await unit.users.delete(await unit.users.lock(ada.id))
+        await unit.commit()
 
     assert [await count(database, model) for model in (User, Post, Session, StoredEvent)] == [1, 1, 1, 1]
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, inspect
 from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
-from app import schema
-from app.database import Database
+from app.database import schema
+from app.database.engines import Database
 from tests.conftest import sqlite_url
 from tests.factories import PostFactory, SessionFactory, UserFactory, stored_event
 from tests.services import fresh_mariadb_database

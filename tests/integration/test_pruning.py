@@ -14,17 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 from uuid_utils.compat import uuid7
 
-from app import pruning
-from app.database import Database
-from app.pruning import Pruner
+from app.database.engines import Database
+from app.storage.policy import RetentionPolicy
+from app.storage.pruning import Pruner
 from models import IdempotencyKey, Session, StoredEvent, User
 from models.columns import now
 from tests.factories import PostCreateFactory, SessionFactory, UserFactory, stored_event
 from tests.integration.ledger import Ledger
 
 
-def pruner_of(database: Database, interval: timedelta = timedelta(minutes=5)) -> Pruner:
-    return Pruner(database, event_retention=timedelta(days=30), interval=interval)
+def pruner_of(database: Database, interval: timedelta = timedelta(minutes=5), batch_rows: int = 500) -> Pruner:
+    return Pruner(database, retention=RetentionPolicy(batch_rows=batch_rows), interval=interval)
 
 
 async def count(database: Database, model: type[SQLModel]) -> int:
@@ -66,11 +66,10 @@ async def test_each_kind_is_kept_for_its_time(database: Database, age: timedelta
     assert removed == 9 - sum(left)
 
 
-async def test_more_than_a_batch_is_removed_batch_by_batch(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "_BATCH", 4)
+async def test_more_than_a_batch_is_removed_batch_by_batch(database: Database) -> None:
     await fill(database, timedelta(days=31), rows=10)
 
-    assert await pruner_of(database).prune() == 30
+    assert await pruner_of(database, batch_rows=4).prune() == 30
 
 
 async def test_a_key_that_was_used_anew_while_it_was_being_pruned_is_kept(
@@ -109,8 +108,8 @@ async def test_an_old_key_is_not_removed_between_being_used_anew_and_the_commit(
         user_id = (await connection.execute(select(col(User.id)))).scalar_one()
     used_anew = IdempotencyKey.of(user_id, "key 0", PostCreateFactory.build(), uuid7())
 
-    async with ledger.units() as unit:
-        await unit.users.advance_timeline(user_id)
+    async with ledger.transactions.begin() as unit:
+        await unit.users.lock(user_id)
         await unit.idempotency_keys.put(used_anew)
         # A pruner would wait for what is locked.
         free = select(col(IdempotencyKey.key)).with_for_update(skip_locked=True)

@@ -9,20 +9,16 @@ import pytest
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from app.database import Database
-from app.delivery.outbox import SqlOutbox
+from app.database.engines import Database
+from app.delivery.outbox import OutboxPolicy, SqlOutbox
 from app.delivery.outbox_inspection import OutboxInspection
-from app.reads import DatabaseReads
-from app.services.posts import PostService
-from app.timeline import DatabaseTimelines
-from app.timeline_reads import TimelineReads
-from app.unit_of_work import SqlUnits
-from events.bus import EventBus
+from app.storage.unit_of_work import SqlUnitOfWork
 from events.relay import DurableListener, Relay, RelayPolicy, Taken
 from events.types import PostEvent
 from models import DeadLetter, ListenerProgress, StoredEvent, User
 from tests.factories import PostCreateFactory
 from tests.integration.users import add_user
+from tests.service import service_on
 
 PATIENT = RelayPolicy(poll=0.05, gather=0, first_delay=0.01, longest_delay=0.02)
 HASTY = RelayPolicy(poll=0.05, gather=0, first_delay=0.01, longest_delay=0.02, attempts=3)
@@ -53,13 +49,19 @@ class Recorder:
 class Node:
     """One process's share of the service, as far as delivery needs it."""
 
-    def __init__(self, database: Database, *listeners: str, policy: RelayPolicy = PATIENT) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *listeners: str,
+        policy: RelayPolicy = PATIENT,
+        outbox_policy: OutboxPolicy = OutboxPolicy(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.database = database
-        self.bus = EventBus()
-        reads = DatabaseReads(database)
-        self.units = SqlUnits(database, self.bus, DatabaseTimelines(TimelineReads(database).live_version))
-        self.posts = PostService(self.units, reads)
-        self.outbox = SqlOutbox(database, listeners or ("recorder",))
+        service = service_on(database)
+        self.bus = service.bus
+        self.transactions = service.transactions
+        self.posts = service.posts
+        self.outbox = SqlOutbox(database, listeners or ("recorder",), outbox_policy)
         self.recorders = {name: Recorder() for name in listeners or ("recorder",)}
         self.relays = {
             name: Relay(DurableListener(name, recorder.take), self.outbox, policy)
@@ -75,7 +77,7 @@ class Node:
         return self.relays["recorder"]
 
     async def add_user(self) -> UUID:
-        return await add_user(self.units)
+        return await add_user(self.transactions)
 
     async def write(self, user_id: UUID, count: int = 1) -> None:
         for _ in range(count):
@@ -94,7 +96,7 @@ class Node:
         async with asyncio.timeout(30):
             while await self.undelivered():
                 await self.relay.deliver()
-                await self.outbox.settle()
+                await self.outbox.mark_delivered()
 
     async def dead(self) -> list[tuple[str, UUID, int, str]]:
         statement = select(
@@ -138,7 +140,7 @@ async def test_every_event_is_delivered_in_order_and_then_nothing_is_left(node: 
     assert node.recorder.taken == {ada: [1, 2, 3], bob: [1, 2]}
     assert not await node.relay.deliver()
     assert sorted(await node.undelivered()) == sorted([ada, bob])
-    await node.outbox.settle()
+    await node.outbox.mark_delivered()
     assert await node.undelivered() == []
 
     await node.write(ada)
@@ -195,7 +197,7 @@ async def test_each_listener_has_its_own_progress(database: Database) -> None:
 
     for relay in node.relays.values():
         await relay.deliver()
-    await node.outbox.settle()
+    await node.outbox.mark_delivered()
 
     assert node.recorders["steady"].taken[ada] == [1, 2]
     assert await node.undelivered() == [ada]
@@ -224,7 +226,7 @@ async def test_history_that_is_not_kept_is_not_waited_for(node: Node) -> None:
         await connection.execute(delete(StoredEvent))
 
     await node.relay.deliver()
-    await node.outbox.settle()
+    await node.outbox.mark_delivered()
 
     assert node.recorder.taken == {}
     assert await node.undelivered() == []
@@ -250,10 +252,8 @@ async def test_processes_share_the_work_without_doubling_it(database: Database) 
 
 
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
-async def test_what_another_process_delivers_is_left_to_it(
-    node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.delivery.outbox._LEFT_OUT_SECONDS", 0.05)
+async def test_what_another_process_delivers_is_left_to_it(node: Node, database: Database) -> None:
+    other = Node(database, outbox_policy=OutboxPolicy(left_out_seconds=0.05))
     ada, bob = await node.add_user(), await node.add_user()
     await node.write(ada, 2)
 
@@ -312,11 +312,8 @@ async def test_a_change_wakes_the_relay(database: Database) -> None:
     await asyncio.wait([running])
 
 
-async def test_a_crowd_is_delivered_without_a_pause_between_its_batches(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.delivery.outbox._USERS_AT_A_TIME", 2)
-    node = Node(database, policy=RelayPolicy(poll=30, gather=30))
+async def test_a_crowd_is_delivered_without_a_pause_between_its_batches(database: Database) -> None:
+    node = Node(database, policy=RelayPolicy(poll=30, gather=30), outbox_policy=OutboxPolicy(users_per_batch=2))
     users = [await node.add_user() for _ in range(5)]
     for user_id in users:
         await node.write(user_id)
@@ -329,16 +326,14 @@ async def test_a_crowd_is_delivered_without_a_pause_between_its_batches(
     await asyncio.wait([running])
 
 
-async def test_all_who_have_everything_are_put_aside_however_many_they_are(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.delivery.outbox._EVENTS_AT_A_TIME", 2)
+async def test_all_who_have_everything_are_put_aside_however_many_they_are(database: Database) -> None:
+    node = Node(database, outbox_policy=OutboxPolicy(events_per_batch=2))
     for _ in range(5):
         await node.write(await node.add_user())
     while await node.relay.deliver():
         pass
 
-    await node.outbox.settle()
+    await node.outbox.mark_delivered()
 
     assert await node.undelivered() == []
 
@@ -373,8 +368,9 @@ async def test_who_is_just_being_erased_costs_the_others_nothing(node: Node) -> 
     await node.write(ada)
     await node.write(bob)
 
-    async with node.units() as unit:
+    async with node.transactions.begin() as unit:
         await unit.users.delete(await unit.users.lock(ada))
+        assert isinstance(unit, SqlUnitOfWork)
         await unit._session.flush()
         delivering = asyncio.create_task(node.relay.deliver())
         await eventually(node.recorder.has(bob, [1]))
@@ -389,7 +385,7 @@ async def test_an_erased_user_leaves_nothing_to_deliver(node: Node) -> None:
     ada = await node.add_user()
     await node.write(ada)
 
-    async with node.outbox.claim("recorder"), node.units() as unit:
+    async with node.outbox.claim("recorder"), node.transactions.begin() as unit:
         await unit.users.delete(await unit.users.lock(ada))
         await unit.commit()
 
@@ -483,10 +479,8 @@ async def test_a_replay_that_is_asked_for_during_a_delivery_is_not_lost(node: No
 
 
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
-async def test_users_that_another_process_holds_on_to_are_not_in_the_way_of_others(
-    node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.delivery.outbox._USERS_AT_A_TIME", 2)
+async def test_users_that_another_process_holds_on_to_are_not_in_the_way_of_others(database: Database) -> None:
+    node, other = (Node(database, outbox_policy=OutboxPolicy(users_per_batch=2)) for _ in range(2))
     held = [await node.add_user() for _ in range(2)]
     for user_id in held:
         await node.write(user_id)

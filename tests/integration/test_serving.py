@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.database import Database
-from app.delivery.wakeups import Wakeups
-from app.passwords import Argon2Passwords
-from app.serving import BackgroundWork, Connections, serving
+from app.auth.passwords import Argon2Passwords
+from app.database.engines import Database
+from app.server.lifespan import BackgroundTask, LifespanPolicy, Resource, lifespan
+from events.wakeups import Wakeups
 from tests.conftest import sqlite_url
 
 
@@ -71,33 +71,35 @@ def database(migrated_sqlite: Path, tmp_path: Path) -> Database:
     return Database(sqlite_url(path), pool_size=1)
 
 
+HASTY = LifespanPolicy(restart_delay=0.01, shutdown_timeout=0.2)
+
+
 def serve(
-    database: Database, work: Sequence[BackgroundWork], connections: Sequence[Connections]
+    database: Database,
+    work: Sequence[BackgroundTask],
+    resources: Sequence[Resource],
+    policy: LifespanPolicy = LifespanPolicy(),  # noqa: B008 - it is frozen
 ) -> AbstractAsyncContextManager[None]:
     passwords = Argon2Passwords(memory_kib=8, iterations=1, parallelism=1, threads=1, queue_limit=1)
-    return serving(database, passwords, Wakeups(), work, [*connections, database])
+    return lifespan(database, passwords, Wakeups(), work, [*resources, database], policy=policy)
 
 
 async def test_work_that_fails_unexpectedly_is_begun_again(
-    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.serving._PAUSE_SECONDS", 0.01)
     failing = Failing()
 
-    async with asyncio.timeout(5), serve(database, [failing], []):
+    async with asyncio.timeout(5), serve(database, [failing], [], HASTY):
         await failing.goes_on.wait()
 
-    assert "Failing failed and begins again: LookupError" in caplog.text
+    assert "Failing failed and is restarted: LookupError" in caplog.text
     assert "text" not in caplog.text
 
 
-async def test_what_hangs_has_ended_before_connections_are_closed(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.serving._END_OF_WORK_SECONDS", 0.2)
+async def test_what_hangs_has_ended_before_connections_are_closed(database: Database) -> None:
     happened: list[str] = []
 
-    async with serve(database, [Hanging(happened)], [Held(happened)]):
+    async with serve(database, [Hanging(happened)], [Held(happened)], HASTY):
         await asyncio.sleep(0)
 
     assert happened == ["ended", "closed"]

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from app.database import Database
-from app.timeline_reads import TimelineReads
+from app.database.engines import Database
+from app.timelines.queries import TimelineQueries
 from models.columns import now
 from tests.factories import SessionFactory, UserFactory
 
@@ -17,8 +17,8 @@ async def test_live_sessions_are_found_and_expired_ones_left_out(database: Datab
         await session.flush()
         session.add_all([*live, *expired])
         await session.commit()
-    reads = TimelineReads(database)
+    reads = TimelineQueries(database)
 
     assert await reads.state(ada.id) == (7, {each.id: each.expires_at for each in live})
     assert await reads.state(bob.id) == (0, {})
-    assert await reads.marks([ada.id, bob.id]) == {ada.id: (7, {each.id for each in live}), bob.id: (0, set())}
+    assert await reads.fingerprints([ada.id, bob.id]) == {ada.id: (7, {each.id for each in live}), bob.id: (0, set())}

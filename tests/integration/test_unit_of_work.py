@@ -4,11 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.database import Database
+from app.database.engines import Database
 from app.errors import EmailTaken, NotFound, PreconditionFailed, Unauthenticated
-from models import Post
+from app.ports.unit_of_work import IncompleteUnitOfWork
+from app.storage.unit_of_work import SqlUnitOfWork
+from models import Post, StoredEvent
 from tests.factories import PostCreateFactory, PostUpdateFactory, UserFactory
 from tests.integration.ledger import Ledger
 
@@ -33,11 +36,15 @@ async def test_every_committed_change_has_its_version_its_stored_event_and_its_n
 async def test_leaving_without_commit_drops_the_change_its_event_and_its_news(ledger: Ledger) -> None:
     user_id = await ledger.add_user()
 
-    async with ledger.units() as unit:
-        version = await unit.users.advance_timeline(user_id)
-        post, created = Post.write(user_id, PostCreateFactory.build(), version)
-        unit.posts.add(post)
-        unit.record(created)
+    async def write_and_leave() -> None:
+        async with ledger.transactions.begin() as unit:
+            version = await unit.users.advance_timeline(user_id)
+            post, created = Post.write(user_id, PostCreateFactory.build(), version)
+            await unit.posts.add([post])
+            unit.record(created)
+
+    with pytest.raises(IncompleteUnitOfWork):
+        await write_and_leave()
 
     assert (await ledger.version(user_id), await ledger.stored(user_id), ledger.published) == (0, [], [])
     assert (await ledger.list(user_id)).posts == []
@@ -54,18 +61,20 @@ async def test_an_error_after_the_change_drops_it_all(ledger: Ledger) -> None:
 
     assert await ledger.version(user_id) == 1
     assert len(ledger.published) == len(await ledger.stored(user_id)) == 1
-    assert (await ledger.posts.read(user_id, post_id)).text == "first"
+    assert (await ledger.queries.post(user_id, post_id)).text == "first"
 
 
 async def test_a_commit_that_fails_publishes_nothing(ledger: Ledger) -> None:
     user_id = await ledger.add_user()
 
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         version = await unit.users.advance_timeline(user_id)
         post, created = Post.write(user_id, PostCreateFactory.build(), version)
-        unit.posts.add(post)
+        await unit.posts.add([post])
         unit.record(created)
-        unit.record(created)
+        assert isinstance(unit, SqlUnitOfWork)
+        # Another event under the same version, as no writer that locks the user's row could store.
+        await (await unit._session.connection()).execute(insert(StoredEvent), [StoredEvent.values_of(created)])
         with pytest.raises(IntegrityError):
             await unit.commit()
 
@@ -100,11 +109,12 @@ async def test_a_request_that_is_cancelled_while_it_commits_still_publishes_what
     user_id = await ledger.add_user()
     committing, proceed = asyncio.Event(), asyncio.Event()
 
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         version = await unit.users.advance_timeline(user_id)
         post, created = Post.write(user_id, PostCreateFactory.build(), version)
-        unit.posts.add(post)
+        await unit.posts.add([post])
         unit.record(created)
+        assert isinstance(unit, SqlUnitOfWork)
         commit = unit._session.commit
 
         async def slow_commit() -> None:
@@ -129,17 +139,17 @@ async def test_a_user_who_is_gone_can_not_write(ledger: Ledger) -> None:
     with pytest.raises(Unauthenticated):
         await ledger.posts.create(UserFactory.build().id, PostCreateFactory.build())
     with pytest.raises(Unauthenticated):
-        await ledger.posts.page(UserFactory.build().id)
+        await ledger.queries.page(UserFactory.build().id)
 
 
 async def test_a_taken_address_is_told_apart_from_other_errors(ledger: Ledger) -> None:
     user = UserFactory.build()
     duplicate = UserFactory.build(email=user.email)
 
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         await unit.users.add(user)
         await unit.commit()
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         with pytest.raises(EmailTaken):
             await unit.users.add(duplicate)
 
@@ -170,7 +180,7 @@ async def test_a_transaction_that_reads_before_it_writes_is_not_overtaken(ledger
     user_id = await ledger.add_user()
     other = Ledger(Database(ledger.database.url, pool_size=2))
 
-    async with ledger.units() as unit:
+    async with ledger.transactions.begin() as unit:
         user = await unit.users.lock(user_id)
         overtaking = asyncio.create_task(other.posts.create(user_id, PostCreateFactory.build()))
         await asyncio.sleep(0.2)

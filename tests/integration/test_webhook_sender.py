@@ -14,27 +14,22 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from app.database import Database
-from app.delivery.caller import Caller
-from app.delivery.destinations import Destinations, ForbiddenDestination
+from app.database.engines import Database
+from app.delivery.destinations import ForbiddenDestination, PublicDestinations
+from app.delivery.webhook_client import WebhookClient
 from app.delivery.webhook_queue import LeaseLost, WebhookQueue
 from app.delivery.webhook_sender import SenderPolicy, WebhookSender
-from app.reads import DatabaseReads
-from app.services.posts import PostService
-from app.services.webhooks import WebhookService
-from app.timeline import DatabaseTimelines
-from app.timeline_reads import TimelineReads
-from app.unit_of_work import SqlUnits
-from events.bus import EventBus
 from events.types import DeliveriesQueued, PostEvent
 from models import Webhook, WebhookCreate, WebhookDeliveryRead, WebhookRead
 from models.columns import now
 from tests.factories import PostCreateFactory
 from tests.integration.users import add_user
 from tests.receiver import Receiver, receiving
+from tests.service import service_on
 
 SOON = SenderPolicy(poll=0.05, first_delay=0.02, longest_delay=0.05)
-LOOPBACK = Destinations([ip_network("127.0.0.0/8")])
+LOOPBACK_NETWORKS = (ip_network("127.0.0.0/8"),)
+LOOPBACK = PublicDestinations(LOOPBACK_NETWORKS)
 
 
 class Node:
@@ -42,33 +37,33 @@ class Node:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        bus = EventBus()
-        self.reads = DatabaseReads(database)
-        self.units = SqlUnits(database, bus, DatabaseTimelines(TimelineReads(database).live_version))
-        self.posts = PostService(self.units, self.reads)
-        self.webhooks = WebhookService(self.units, self.reads, LOOPBACK)
+        service = service_on(database, settings={"webhook_allowed_networks": LOOPBACK_NETWORKS})
+        self.transactions = service.transactions
+        self.queries = service.queries
+        self.posts = service.posts
+        self.webhooks = service.webhooks
         self.queue = WebhookQueue(database)
-        self.bus = bus
+        self.bus = service.bus
 
         async def relay(event: PostEvent) -> None:
             await self.webhooks.queue([event])
 
-        bus.subscribe(PostEvent, relay)
+        self.bus.subscribe(PostEvent, relay)
 
     @asynccontextmanager
     async def sending(self, policy: SenderPolicy = SOON, seconds: float = 60) -> AsyncIterator[None]:
-        caller = Caller(LOOPBACK, max_connections=20, seconds=seconds)
-        sender = WebhookSender(self.queue, caller, policy)
+        client = WebhookClient(LOOPBACK, max_connections=20, seconds=seconds)
+        sender = WebhookSender(self.queue, client, policy)
         self.bus.subscribe(DeliveriesQueued, sender.on_queued)
         running = asyncio.create_task(sender.run())
         yield
         sender.stop()
         await asyncio.wait([running])
-        await caller.close()
+        await client.close()
 
     async def add_user(self, *urls: str) -> tuple[UUID, list[UUID]]:
-        user_id = await add_user(self.units)
-        registered = [await self.webhooks.register(user_id, WebhookCreate(url=url)) for url in urls]
+        user_id = await add_user(self.transactions)
+        registered = [await self.webhooks.create(user_id, WebhookCreate(url=url)) for url in urls]
         return user_id, [webhook.id for webhook in registered]
 
     async def write(self, user_id: UUID, count: int = 1) -> None:
@@ -76,11 +71,11 @@ class Node:
             await self.posts.create(user_id, PostCreateFactory.build())
 
     async def webhook(self, user_id: UUID) -> WebhookRead:
-        (webhook,) = await self.webhooks.list(user_id)
+        (webhook,) = await self.queries.webhooks(user_id)
         return webhook
 
     async def deliveries(self, user_id: UUID, webhook_id: UUID) -> list[WebhookDeliveryRead]:
-        return list(reversed(await self.webhooks.recent_deliveries(user_id, webhook_id)))
+        return list(reversed(await self.queries.webhook_deliveries(user_id, webhook_id, 100)))
 
     async def is_idle(self) -> bool:
         async with self.database.reading() as connection:
@@ -211,7 +206,7 @@ async def test_a_webhook_that_is_deleted_while_it_is_told_ends_quietly(node: Nod
     async with node.sending():
         await node.write(user_id, 3)
         await asyncio.to_thread(receiver.wait_for, 1)
-        await node.webhooks.remove(user_id, webhook_id)
+        await node.webhooks.delete(user_id, webhook_id)
         receiver.may_answer.set()
         await asyncio.sleep(0.2)
 
@@ -237,7 +232,7 @@ async def test_queueing_an_event_again_changes_nothing(node: Node, receiver: Rec
     async with node.sending():
         await node.write(user_id, 2)
         await node.idle()
-        await node.webhooks.queue(await node.reads.events_after(user_id, 0, 10))
+        await node.webhooks.queue(await node.queries.events_after(user_id, 0, 10))
         await asyncio.sleep(0.2)
 
     assert receiver.versions == [1, 2]
@@ -259,14 +254,14 @@ async def test_a_name_that_changes_its_mind_is_not_connected_to(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", Rebinding("93.184.215.14", "127.0.0.1"))
-    destinations, port = Destinations(), receiver.url.split(":")[2].split("/")[0]
+    destinations, port = PublicDestinations(), receiver.url.split(":")[2].split("/")[0]
     url = f"http://rebinding.example:{port}/hook"
     await destinations.check(url)
 
-    caller = Caller(destinations, max_connections=1)
+    client = WebhookClient(destinations, max_connections=1)
     with pytest.raises(ForbiddenDestination):
-        await caller.post(url, {"host": "rebinding.example", "content-length": "2"}, b"{}")
-    await caller.close()
+        await client.post(url, {"host": "rebinding.example", "content-length": "2"}, b"{}")
+    await client.close()
 
     assert receiver.received == []
 
@@ -278,8 +273,11 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeyp
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     with pytest.raises(ForbiddenDestination):
-        await Destinations().resolve("mixed.example", 443)
-    assert await Destinations([ip_network("10.0.0.0/8")]).resolve("mixed.example", 443) == ["93.184.215.14", "10.0.0.1"]
+        await PublicDestinations().resolve("mixed.example", 443)
+    assert await PublicDestinations([ip_network("10.0.0.0/8")]).resolve("mixed.example", 443) == [
+        "93.184.215.14",
+        "10.0.0.1",
+    ]
 
 
 async def test_names_that_no_server_answers_for_keep_no_other_name_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +289,7 @@ async def test_names_that_no_server_answers_for_keep_no_other_name_waiting(monke
 
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", hang)
-        destinations = Destinations()
+        destinations = PublicDestinations()
         waiting = [asyncio.create_task(destinations.resolve("dead.example", 443)) for _ in range(50)]
         await asyncio.sleep(0.1)
     try:

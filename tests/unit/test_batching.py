@@ -38,10 +38,9 @@ async def test_items_that_come_together_are_handled_together() -> None:
     assert [len(batch) for batch in doubling.batches] == [30, 30, 30, 10]
 
 
-async def test_an_item_that_comes_later_is_in_no_earlier_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.batching._PATIENCE_SECONDS", 60)
+async def test_an_item_that_comes_later_is_in_no_earlier_batch() -> None:
     doubling = Doubling()
-    double = Batching(doubling)
+    double = Batching(doubling, patience=60)
     doubling.free.clear()
     first = asyncio.create_task(double(1))
     await asyncio.sleep(0.01)

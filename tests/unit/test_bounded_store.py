@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bounded_store import BoundedStore
+from app.http.response_store import BoundedStore
 
 
 class Clock:

@@ -8,24 +8,24 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from events.bus import EventBus
-from events.types import PostCreated, PostDeleted, PostEvent, SessionsChanged
+from events.types import PostCreatedEvent, PostDeletedEvent, PostEvent, SessionsChanged
 from models.columns import now
 
 
-def a_created_post() -> PostCreated:
-    return PostCreated(user_id=uuid7(), version=1, post_id=uuid7(), occurred_at=now())
+def a_created_post() -> PostCreatedEvent:
+    return PostCreatedEvent(user_id=uuid7(), version=1, post_id=uuid7(), occurred_at=now())
 
 
 async def test_a_listener_hears_events_of_its_class_and_no_others() -> None:
     bus, heard = EventBus(), list[Any]()
 
-    async def listen(event: PostCreated) -> None:
+    async def listen(event: PostCreatedEvent) -> None:
         heard.append(event)
 
-    bus.subscribe(PostCreated, listen)
+    bus.subscribe(PostCreatedEvent, listen)
     created = a_created_post()
     await bus.publish(created)
-    await bus.publish(PostDeleted(user_id=created.user_id, version=2, post_id=created.post_id, occurred_at=now()))
+    await bus.publish(PostDeletedEvent(user_id=created.user_id, version=2, post_id=created.post_id, occurred_at=now()))
     await bus.publish(SessionsChanged(user_id=created.user_id))
 
     assert heard == [created]

@@ -8,9 +8,9 @@ from events import types as events
 from models.columns import now
 
 
-@pytest.mark.parametrize("event_type", [events.PostCreated, events.PostUpdated, events.PostDeleted])
+@pytest.mark.parametrize("event_type", [events.PostCreatedEvent, events.PostUpdatedEvent, events.PostDeletedEvent])
 def test_an_event_is_the_same_after_it_was_stored(
-    event_type: type[events.PostCreated | events.PostUpdated | events.PostDeleted],
+    event_type: type[events.PostCreatedEvent | events.PostUpdatedEvent | events.PostDeletedEvent],
 ) -> None:
     event = event_type(user_id=uuid7(), version=17, post_id=uuid7(), occurred_at=now())
 
@@ -18,7 +18,7 @@ def test_an_event_is_the_same_after_it_was_stored(
 
 
 def test_the_stored_form_names_its_type() -> None:
-    event = events.PostCreated(user_id=uuid7(), version=1, post_id=uuid7(), occurred_at=now())
+    event = events.PostCreatedEvent(user_id=uuid7(), version=1, post_id=uuid7(), occurred_at=now())
 
     assert msgspec.json.decode(events.encode(event))["type"] == event.type == "post.created"
 

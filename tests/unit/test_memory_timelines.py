@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.timeline import MemoryTimelines, TimelineState
-from events.types import PostCreated, SessionsChanged
+from app.timelines.memory import MemoryTimelines, TimelineState
+from events.types import PostCreatedEvent, SessionsChanged
 from models.columns import now
 
 
@@ -33,8 +33,8 @@ class Table:
         return user_id, session_id
 
 
-def created(user_id: UUID, version: int) -> PostCreated:
-    return PostCreated(user_id=user_id, version=version, post_id=uuid7(), occurred_at=now())
+def created(user_id: UUID, version: int) -> PostCreatedEvent:
+    return PostCreatedEvent(user_id=user_id, version=version, post_id=uuid7(), occurred_at=now())
 
 
 @pytest.fixture

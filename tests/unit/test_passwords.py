@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.auth.passwords import Argon2Passwords
 from app.errors import Overloaded
-from app.passwords import Argon2Passwords
 
 CHEAP: dict[str, Any] = {"memory_kib": 8, "iterations": 1, "parallelism": 1}
 

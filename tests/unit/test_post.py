@@ -2,7 +2,7 @@
 
 from uuid_utils.compat import uuid7
 
-from events.types import PostCreated, PostDeleted, PostUpdated
+from events.types import PostCreatedEvent, PostDeletedEvent, PostUpdatedEvent
 from models import Post
 from tests.factories import PostCreateFactory, PostUpdateFactory
 
@@ -14,7 +14,7 @@ def test_writing_makes_a_post_at_the_timelines_new_position_and_its_event() -> N
 
     assert (post.user_id, post.text, post.position, post.version) == (owner_id, draft.text, 7, 1)
     assert post.created_at == post.updated_at
-    assert event == PostCreated(user_id=owner_id, version=7, post_id=post.id, occurred_at=post.created_at)
+    assert event == PostCreatedEvent(user_id=owner_id, version=7, post_id=post.id, occurred_at=post.created_at)
 
 
 def test_rewriting_counts_the_posts_version_up_and_keeps_its_position() -> None:
@@ -25,7 +25,7 @@ def test_rewriting_counts_the_posts_version_up_and_keeps_its_position() -> None:
 
     assert (post.text, post.version, post.position) == (edit.text, 2, 1)
     assert post.updated_at >= post.created_at
-    assert event == PostUpdated(user_id=post.user_id, version=2, post_id=post.id, occurred_at=post.updated_at)
+    assert event == PostUpdatedEvent(user_id=post.user_id, version=2, post_id=post.id, occurred_at=post.updated_at)
 
 
 def test_removing_makes_an_event() -> None:
@@ -33,7 +33,7 @@ def test_removing_makes_an_event() -> None:
 
     event = post.removed(timeline_version=2)
 
-    assert isinstance(event, PostDeleted)
+    assert isinstance(event, PostDeletedEvent)
     assert (event.user_id, event.version, event.post_id) == (post.user_id, 2, post.id)
 
 

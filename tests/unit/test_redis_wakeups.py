@@ -1,18 +1,21 @@
-"""Telling other nodes goes on, whatever the way to them does."""
+"""Other nodes are told again, whatever the connection to them does."""
 
 import asyncio
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import make_url
 
-from app.delivery.wakeups import Wakeups
-from app.redis.wakeups import RedisWakeups
+from app.database.redis_connection import RedisConnection
+from app.delivery import redis_wakeups
+from app.delivery.redis_wakeups import RedisWakeups
 from events.types import SessionsChanged
+from events.wakeups import Wakeups
 
 
 class Backend:
-    """A way to other nodes that breaks the first time in ways that nobody expected, also while it is closed."""
+    """A connection to other nodes that breaks the first time in ways that nobody expected, also while it is closed."""
 
     def __init__(self) -> None:
         self.published: list[bytes] = []
@@ -35,11 +38,10 @@ class Backend:
 
 
 async def test_nodes_are_told_again_after_a_failure_that_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = Backend()
-    monkeypatch.setattr("app.redis.wakeups._RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("app.redis.wakeups.RedisChannelsPubSubBackend", lambda **_: backend)
-    redis: Any = None
-    wakeups = RedisWakeups(redis, "channel", Wakeups())
+    backend: Any = Backend()
+    monkeypatch.setattr(redis_wakeups, "RedisChannelsPubSubBackend", lambda **_: backend)
+    redis = RedisConnection("redis://127.0.0.1:1/0", make_url("mysql://localhost/x"))
+    wakeups = RedisWakeups(redis, Wakeups(), retry_seconds=0.01)
     running = asyncio.create_task(wakeups.run())
     for number in (1, 2):
         await wakeups.on_change(SessionsChanged(user_id=UUID(int=number)))

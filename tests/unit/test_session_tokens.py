@@ -6,18 +6,18 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
+from app.auth.keys import Keyring
+from app.auth.session_tokens import RefreshClaim, SessionTokens
 from app.errors import Unauthenticated
-from app.keyring import Keyring
-from app.tokens import RefreshClaim, SessionTokens
 from models.columns import now
 
 
 class Access:
-    """Draws access tokens that are no more than a name."""
+    """Issues access tokens that are no more than a name."""
 
     lifetime = 900
 
-    def draw(self, user_id: UUID, session_id: UUID) -> str:
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
         return f"access of {user_id} in {session_id}"
 
 

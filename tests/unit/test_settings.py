@@ -9,8 +9,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from app.jwt_secret import resolve_keyring
-from app.settings import ConfigurationError, Settings, load_settings
+from app.auth.keys import load_keyring
+from app.errors import ConfigurationError
+from app.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_URL = "mysql+asyncmy://root:123456789@localhost:5444/backend?charset=utf8mb4"
@@ -148,16 +149,16 @@ def test_production_takes_a_strong_secret(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", "8f1d0c7be24a96553b7e08d1f2c4a6b9")
 
-    assert resolve_keyring(load_settings()).current == "8f1d0c7be24a96553b7e08d1f2c4a6b9"
+    assert load_keyring(load_settings()).current == "8f1d0c7be24a96553b7e08d1f2c4a6b9"
 
 
 def test_elsewhere_a_secret_is_generated_once_and_kept_for_the_owner_only() -> None:
     settings = load_settings()
 
-    secret = resolve_keyring(settings).current
+    secret = load_keyring(settings).current
 
     assert len(secret) >= 64
-    assert resolve_keyring(settings).current == secret
+    assert load_keyring(settings).current == secret
     assert stat.S_IMODE(Path("data/jwt_secret").stat().st_mode) == 0o600
     assert stat.S_IMODE(Path("data").stat().st_mode) == 0o700
     assert [path.name for path in Path("data").iterdir()] == ["jwt_secret"]
@@ -165,11 +166,11 @@ def test_elsewhere_a_secret_is_generated_once_and_kept_for_the_owner_only() -> N
 
 def test_processes_that_start_at_once_agree_on_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
-    secret = resolve_keyring(settings).current
+    secret = load_keyring(settings).current
     # The other process looked before the file was there, and links its own draft after.
     monkeypatch.setattr(Path, "exists", lambda self: self.name != "jwt_secret")
 
-    assert resolve_keyring(settings).current == secret
+    assert load_keyring(settings).current == secret
 
 
 def test_an_unusable_data_folder_is_one_line() -> None:
@@ -177,7 +178,7 @@ def test_an_unusable_data_folder_is_one_line() -> None:
     settings = Settings(data_dir=Path("occupied"))
 
     with pytest.raises(ConfigurationError, match="the data folder occupied can't be used"):
-        resolve_keyring(settings)
+        load_keyring(settings)
 
 
 def test_a_secret_is_not_shown_when_settings_are_printed() -> None:
@@ -200,7 +201,7 @@ def test_words_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
 
     assert settings.allowed_hosts == ("api.example.com", "*.example.org")
-    assert resolve_keyring(settings).secrets == ("three", "one", "two")
+    assert load_keyring(settings).secrets == ("three", "one", "two")
 
 
 def test_compose_hands_every_setting_on() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app import sqlite_driver
+from app.database import sqlite_driver
 
 
 async def test_a_connection_that_nobody_waits_for_any_more_is_closed(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from litestar.security.jwt import Token
 
-from app.verified_tokens import VerifiedTokens
+from app.auth.verified_tokens import VerifiedTokens
 
 NOON = datetime(2126, 1, 1, 12, tzinfo=UTC)
 

@@ -1,0 +1,140 @@
+"""Litestar's JWT backend as this service uses it: who a request speaks for, and whether their session is alive."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import jwt
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.exceptions import NotAuthorizedException
+from litestar.middleware.authentication import AuthenticationResult
+from litestar.security.jwt import JWTAuth, JWTAuthenticationMiddleware, Token
+from typing_extensions import override
+
+from app.auth.keys import Keyring, key_id
+from app.auth.verified_tokens import VerifiedTokens
+from app.http.headers import header
+from app.ports.security import AccessTokens, Principal
+from app.ports.timelines import Timelines
+
+_CLOCK_TOLERANCE = timedelta(seconds=30)
+
+
+@dataclass
+class AccessToken(Token):
+    """An access token: besides the registered claims (RFC 7519) it names its session, and in its header its key."""
+
+    sid: str = ""
+
+    def encode(self, secret: str, algorithm: str) -> str:
+        """Return the signed token."""
+        # A token of the future is refused, and so a new one would be on a node whose clock is behind.
+        issued_at = self.iat - _CLOCK_TOLERANCE
+        claims = {"sub": self.sub, "sid": self.sid, "jti": self.jti, "iat": issued_at, "exp": self.exp}
+        return jwt.encode(claims, secret, algorithm, headers={"kid": key_id(secret)})
+
+
+AuthenticatedRequest = Request[Principal, AccessToken, State]
+
+
+class BearerMiddleware(JWTAuthenticationMiddleware):
+    """Litestar's JWT middleware, for the scheme `Bearer` and no other (RFC 6750, section 2.1)."""
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        """Return whom the request's token speaks for."""
+        return await self.authenticate_token(_bearer_token(header(connection.scope, "authorization") or ""), connection)
+
+
+class PrincipalFinder:
+    """Tells whom an `Authorization` header speaks for, on routes that are open without one."""
+
+    def __init__(self, auth: JWTAuth[Principal, AccessToken], timelines: Timelines) -> None:
+        self._auth = auth
+        self._timelines = timelines
+
+    async def find(self, authorization: str | None) -> Principal | None:
+        """Return the principal, or `None` where the header is missing or opens nothing."""
+        try:
+            token = self._auth.token_cls.decode(
+                _bearer_token(authorization or ""),
+                self._auth.token_secret,
+                self._auth.algorithm,
+                require_claims=self._auth.require_claims,
+            )
+        except NotAuthorizedException:
+            return None
+        return await _principal_of(cast("AccessToken", token), self._timelines)
+
+
+class JWTAccessTokens(AccessTokens):
+    """Issues JWTs with Litestar's backend."""
+
+    def __init__(self, auth: JWTAuth[Principal, AccessToken]) -> None:
+        self._auth = auth
+
+    @property
+    @override
+    def lifetime(self) -> int:
+        return int(self._auth.default_token_expiration.total_seconds())
+
+    @override
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        return self._auth.create_token(str(user_id), token_unique_jwt_id=str(uuid4()), sid=str(session_id))
+
+
+def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines) -> JWTAuth[Principal, AccessToken]:
+    """Return the backend that guards every route without `exclude_from_auth`."""
+    verified = VerifiedTokens[AccessToken]()
+
+    @dataclass
+    class KeyedToken(AccessToken):
+        @classmethod
+        def decode(cls, encoded_token: str, *args: Any, **options: Any) -> Any:
+            token = verified.get(encoded_token)
+            if token is None:
+                token = super().decode(encoded_token, *args, **options)
+                verified.add(encoded_token, token)
+            return token
+
+        @classmethod
+        def decode_payload(cls, encoded_token: str, secret: str, *args: Any, **options: Any) -> Any:  # noqa: ARG003
+            return super().decode_payload(encoded_token, keyring.secret_of(encoded_token), *args, **options)
+
+    async def retrieve_principal(token: AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+        return await _principal_of(token, timelines)
+
+    return JWTAuth[Principal, AccessToken](
+        token_secret=keyring.current,
+        token_cls=KeyedToken,
+        default_token_expiration=lifetime,
+        retrieve_user_handler=retrieve_principal,
+        authentication_middleware_class=BearerMiddleware,
+        require_claims=["exp", "iat", "sub", "jti", "sid"],
+        # HEAD and the like must not get around the guard; only a preflight request carries no token.
+        exclude_http_methods=["OPTIONS"],
+    )
+
+
+def _bearer_token(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    # A scheme's name has no case (RFC 9110, section 11.1).
+    if scheme.lower() != "bearer":
+        raise NotAuthorizedException
+    return token.strip()
+
+
+# Tokens come again and again, and with them the same ids.
+_uuid = lru_cache(maxsize=65_536)(UUID)
+
+
+async def _principal_of(token: AccessToken, timelines: Timelines) -> Principal | None:
+    try:
+        user_id, session_id = _uuid(token.sub), _uuid(token.sid)
+    except ValueError:
+        return None
+    version = await timelines.version(user_id, session_id)
+    return None if version is None else Principal(user_id, session_id, version)

@@ -1,0 +1,91 @@
+"""Limits on how often something may be tried, by fixed windows."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+from weakref import WeakValueDictionary
+
+from limits import RateLimitItem, parse_many
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from typing_extensions import override
+
+from app.auth.shared_counts import AnswerT, Question, SharedCounts
+from app.errors import InvalidCredentials, TooManyRequests, WrongPassword
+from app.ports.security import FailureLimit
+
+_IPV6_CUSTOMER_PREFIX = 64
+
+
+class RateLimit(FailureLimit):
+    """How often each key may do one thing, such as `"5/minute;20/hour"`: windows of growing length, all of which hold.
+
+    All processes count together where they have `SharedCounts`, and while those can be reached; otherwise each counts
+    for itself. `failures` counts the failed attempts in this process.
+    """
+
+    def __init__(self, name: str, windows: str, shared: SharedCounts | None = None) -> None:
+        self._name = name
+        self._windows = parse_many(windows)
+        self._shared = shared
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self.failures = 0
+        # A lock lives as long as somebody holds it or waits for it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def hit(self, key: str) -> None:
+        """Count one use, and raise `TooManyRequests` when it is one too many."""
+        for window in self._windows:
+            if not await self._ask(lambda limiter: limiter.hit, window, key):
+                raise await self._refusal(window, key)
+
+    @override
+    @asynccontextmanager
+    async def attempt(self, key: str) -> AsyncIterator[None]:
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            for window in self._windows:
+                if not await self._ask(lambda limiter: limiter.test, window, key):
+                    raise await self._refusal(window, key)
+            try:
+                yield
+            except (InvalidCredentials, WrongPassword):
+                self.failures += 1
+                for window in self._windows:
+                    await self._ask(lambda limiter: limiter.hit, window, key)
+                raise
+
+    async def _ask(self, question: Question[AnswerT], window: RateLimitItem, key: str) -> AnswerT:
+        if self._shared is not None:
+            answer = await self._shared.ask(question, window, self._name, key)
+            if answer is not None:
+                return answer
+        return await question(self._own)(window, self._name, key)
+
+    async def _refusal(self, window: RateLimitItem, key: str) -> TooManyRequests:
+        stats = await self._ask(lambda limiter: limiter.get_window_stats, window, key)
+        seconds = max(1, ceil(stats.reset_time - time.time()))
+        return TooManyRequests(
+            f"Try again in {seconds} seconds.",
+            headers={
+                "Retry-After": str(seconds),
+                # draft-ietf-httpapi-ratelimit-headers
+                "RateLimit-Policy": f'"{self._name}";q={window.amount};w={window.get_expiry()}',
+                "RateLimit": f'"{self._name}";r=0;t={seconds}',
+            },
+        )
+
+
+def client_key(host: str | None) -> str:
+    """Return what a client's address is limited under: itself, or the /64 that one IPv6 customer has to choose from."""
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return host or "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if isinstance(address, IPv6Address):
+        return f"{int(address) >> (128 - _IPV6_CUSTOMER_PREFIX):x}"
+    return str(address)

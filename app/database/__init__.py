@@ -1,0 +1,6 @@
+"""Connections to the database, and the schema.
+
+Begin with `engines`: connection pools by purpose. `mysql_driver` and `sqlite_driver` adapt the drivers, `sqlite_lock`
+keeps a file to one process, `schema` migrates, `backup` copies. `faults` names what can go wrong for code that does not
+know SQLAlchemy. `redis_connection` is the optional Redis, which nothing depends on.
+"""

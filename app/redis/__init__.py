@@ -1,1 +1,0 @@
-"""What several nodes share through Redis, and when it is believed."""

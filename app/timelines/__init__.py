@@ -1,0 +1,6 @@
+"""Who knows the current version of a user's timeline: the port `app.ports.timelines`, in two sizes.
+
+`memory` answers on SQLite, which has one process; it hears of each change over the event bus. `database` answers on
+MySQL and MariaDB, for any number of processes: one primary-key statement that concurrent requests share. A stale cache
+entry is prevented here: lists are cached under the version that these answer.
+"""

@@ -1,0 +1,114 @@
+"""`/posts/events`: the timeline as it changes."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
+from litestar.response.sse import ServerSentEventMessage
+from litestar.serialization import encode_json
+
+from app.auth.jwt_auth import AuthenticatedRequest
+from app.services.feeds import FeedService, Reset, Signal
+from controllers.documentation import BEARER, problems
+from controllers.numbers import digits_only
+from events.types import PostEvent
+
+logger = logging.getLogger(__name__)
+
+_EVENT_STREAM = "text/event-stream"
+_LARGEST_VERSION = 2**63 - 1
+# Litestar's document has no bound that is zero.
+_FROM_ZERO = {"minimum": 0}
+
+LastEventID = Annotated[
+    int | None,
+    HeaderParameter(
+        name="Last-Event-ID", ge=0, le=_LARGEST_VERSION, schema_extra=_FROM_ZERO, description="Go on after this event."
+    ),
+]
+After = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0,
+        le=_LARGEST_VERSION,
+        schema_extra=_FROM_ZERO,
+        description="The same, for clients that can't set the header.",
+    ),
+]
+
+_STREAM = {
+    200: ResponseSpec(
+        str,
+        description="Server-sent events, and a comment after 15 seconds without one.",
+        media_type=_EVENT_STREAM,
+        generate_examples=False,
+        examples=[
+            Example(
+                value=(
+                    "id: 17\nevent: post.created\n"
+                    'data: {"postID":"01a20544-8f6d-7250-9b81-05646f62c3bb","version":17,'
+                    '"occurred_at":"2026-01-02T03:04:05.678901Z"}\n\n'
+                )
+            )
+        ],
+    )
+}
+
+
+class FeedController(Controller):
+    """Streams what happens to the posts of the person who asks."""
+
+    path = "/posts/events"
+    tags = ["Posts"]
+    security = BEARER
+
+    @get(
+        operation_id="followPosts",
+        summary="Follow changes",
+        description=(
+            "Streams `post.created`, `post.updated` and `post.deleted` in order, each exactly once. The id is the "
+            "timeline's version, which is also the list's ETag: read the list, and go on with `Last-Event-ID`. "
+            '`reset`, with `{"version": 42}`, says that the place asked for is not kept or never was: read the list '
+            "anew, and go on after that version."
+        ),
+        before_request=digits_only("after", header="Last-Event-ID"),
+        media_type=_EVENT_STREAM,
+        responses=_STREAM | problems(400, 401, 503),
+    )
+    async def follow(
+        self,
+        request: AuthenticatedRequest,
+        feeds: NamedDependency[FeedService],
+        last_event_id: LastEventID = None,
+        after: After = None,
+    ) -> Stream:
+        """Answer `GET /posts/events`."""
+        # A browser repeats the address it first opened, and says in the header how far it has come since.
+        position = after if last_event_id is None else last_event_id
+        entries = feeds.follow(request.user.user_id, request.user.session_id, position)
+        return Stream(_encoded(entries), media_type=_EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
+
+
+async def _encoded(entries: AsyncIterator[PostEvent | Reset | Signal]) -> AsyncIterator[bytes]:
+    try:
+        async for entry in entries:
+            yield _message(entry).encode()
+    except Exception as error:  # noqa: BLE001 - the status is sent: ending is what makes the client come back
+        logger.warning("a feed ended early: %s", type(error).__name__)
+
+
+def _message(entry: PostEvent | Reset | Signal) -> ServerSentEventMessage:
+    match entry:
+        case Signal():
+            return ServerSentEventMessage(data=None, comment="still here", sep="\n")
+        case Reset(version):
+            return ServerSentEventMessage(event="reset", id=version, data=encode_json({"version": version}), sep="\n")
+        case PostEvent():
+            data = {"postID": entry.post_id, "version": entry.version, "occurred_at": entry.occurred_at}
+            return ServerSentEventMessage(event=entry.type, id=entry.version, data=encode_json(data), sep="\n")
