@@ -15,6 +15,7 @@ from events.wakeups import Wakeups
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 10_000
+_CANCEL_SECONDS = 0.1
 _UUID_BYTES = 16
 
 
@@ -42,9 +43,12 @@ class RedisWakeups:
         """Tell and listen until told to stop; where Redis is away, try again every second."""
         duties = [asyncio.create_task(self._persist(duty)) for duty in (self._tell, self._listen)]
         await self._stopping.wait()
-        for duty in duties:
-            duty.cancel()
-        await asyncio.wait(duties)
+        pending = set(duties)
+        while pending:
+            # Cancelled again and again: redis-py loses a cancellation that arrives together with a timeout of its own.
+            for duty in pending:
+                duty.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
 
     def stop(self) -> None:
         """Let `run` end."""
