@@ -1,4 +1,4 @@
-"""Answering several calls at once, where that costs hardly more than answering one."""
+"""Coalesce concurrent calls into batches, for work where a batch costs little more than one call."""
 
 import asyncio
 import contextvars
@@ -16,63 +16,82 @@ class _Call(NamedTuple, Generic[ItemT, ResultT]):
 
 
 class Batching(Generic[ItemT, ResultT]):
-    """Hands items to a function, as many at once as there are: those that come while it is busy are its next batch.
+    """Calls a function with as many items as are waiting; items that come while it is busy form the next batch.
 
-    A lone item is handled by itself, and at once. No item is in a batch that was handed over before it came. A batch
-    that takes longer than 50 ms holds up no other: the next one is begun beside it. The function runs in the context of
-    its first item's caller.
+    A single item is handled at once, alone. An item is never in a batch that was started before the item came. Up to
+    `max_concurrent` batches run side by side; one that takes longer than `slow_seconds` is no longer counted, so it
+    does not delay the next. The function runs in the context (`contextvars`) of its first item's caller.
     """
 
     def __init__(
         self,
         handle: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]],
         *,
-        largest: int = 64,
-        patience: float = 0.05,
+        max_items: int = 64,
+        max_concurrent: int = 1,
+        slow_seconds: float = 0.05,
     ) -> None:
-        """Take the function, which returns results in its items' order, and how many items it may get at once."""
-        self._patience = patience
+        """Take the function, which returns the results in the order of its items."""
         self._handle = handle
-        self._largest = largest
+        self._max_items = max_items
+        self._max_concurrent = max_concurrent
+        self._slow_seconds = slow_seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Call[ItemT, ResultT]] = []
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._feeder: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started = 0
+        # The batches that delay the next, by number, with the timer that stops counting them.
+        self._counted: dict[int, asyncio.TimerHandle] = {}
 
     async def __call__(self, item: ItemT) -> ResultT:
-        """Return the function's answer to the item. Who stops waiting for it does not take the item back.
+        """Return the function's result for the item. A caller that is cancelled does not take its item back.
 
         Raises:
             Exception: The function failed or was cancelled, and with it the whole batch.
         """
-        call = _Call[ItemT, ResultT](item, asyncio.get_running_loop().create_future(), contextvars.copy_context())
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # What an earlier loop left undone when it ended has no caller any more.
+            self._loop, self._waiting, self._tasks, self._counted = loop, [], set(), {}
+        call = _Call[ItemT, ResultT](item, loop.create_future(), contextvars.copy_context())
         self._waiting.append(call)
-        # Done, and still here, is one that was cancelled, as a loop does with all that it leaves undone.
-        if self._feeder is None or self._feeder.done():
-            # It begins after everything that is already due, so that what came in together is handled together.
-            self._feeder = asyncio.create_task(self._feed())
+        if len(self._waiting) == 1:
+            # After everything that is already scheduled, so that requests which came in together share a batch.
+            loop.call_soon(self._start, loop)
         return await call.answer
 
-    async def _feed(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-            task = asyncio.create_task(self._answer(batch), context=batch[0].context)
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            await asyncio.wait({task}, timeout=self._patience)
-        self._feeder = None
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._waiting and len(self._counted) < self._max_concurrent:
+            batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+            self._started += 1
+            task = loop.create_task(self._run(batch, self._started), context=batch[0].context)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            self._counted[self._started] = loop.call_later(self._slow_seconds, self._start_next, self._started)
 
-    async def _answer(self, batch: list[_Call[ItemT, ResultT]]) -> None:
+    def _start_next(self, number: int) -> None:
+        """Stop counting a batch, which is done or slow, and start the next."""
+        timer = self._counted.pop(number, None)
+        if timer is not None:
+            timer.cancel()
+            self._start(asyncio.get_running_loop())
+
+    async def _run(self, batch: list[_Call[ItemT, ResultT]], number: int) -> None:
         try:
             results = await self._handle([call.item for call in batch])
         except BaseException as failure:
-            # Of a cancellation whoever waits is told as of a failure, for they were not cancelled themselves.
+            # The callers were not cancelled themselves, so a cancellation reaches them as a failure.
             error = failure if isinstance(failure, Exception) else RuntimeError("the batch was cancelled")
             for call in batch:
                 if not call.answer.done():
                     call.answer.set_exception(error)
             if error is not failure:
+                # The loop may be ending. If it is not, the timer starts the next batch.
                 raise
+            self._start_next(number)
         else:
+            # First, so that the function is busy again while the callers continue.
+            self._start_next(number)
             for call, result in zip(batch, results, strict=True):
                 if not call.answer.done():
                     call.answer.set_result(result)

@@ -170,7 +170,7 @@ def build_service(
     metrics = Metrics(
         process_metrics(
             cache=list_cache,
-            database=database,
+            pools=database.pools(),
             log_ins=log_in_failures,
             passwords=passwords,
             wakeups=wakeups,
@@ -221,10 +221,9 @@ def build_service(
 
 
 def _create_timelines(database: Database, bus: EventBus) -> Timelines:
-    queries = TimelineQueries(database)
-    if not database.is_sqlite:
-        return DatabaseTimelines(queries)
-    timelines = MemoryTimelines(queries.state)
+    if database.driver_pool is not None:
+        return DatabaseTimelines(database.driver_pool)
+    timelines = MemoryTimelines(TimelineQueries(database).state)
     bus.subscribe(PostEvent, timelines.on_post_event)
     bus.subscribe(SessionsChanged, timelines.on_sessions_changed)
     return timelines

@@ -3,14 +3,11 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, TypeVarTuple, cast
 
-from asyncmy.constants import FIELD_TYPE
-from asyncmy.converters import conversions
 from sqlalchemy import URL, Connection, Dialect, ExceptionContext, Row, Select, event, func, select, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -19,16 +16,12 @@ from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database import sqlite_driver
-from app.database.mysql_driver import PunctualConnection
+from app.database.driver_pool import DriverPool
+from app.database.mysql_driver import RECYCLE_SECONDS, TRUSTED_SECONDS, mysql_arguments
 
 Columns = TypeVarTuple("Columns")
 
-# The driver's own conversion of times takes longer than the rest of a row.
-_CONVERSIONS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 _SNAPSHOTS_AT_ONCE = 8
-_TRUSTED_SECONDS = 1
-# The server's own default.
-_MYSQL_LOCK_SECONDS = 50
 _PATIENCE_SECONDS = 10
 
 
@@ -66,10 +59,11 @@ class Database:
             # Whoever leaves a transaction ends it, so that there is nothing to roll back once more.
             "pool_reset_on_return": None,
         }
+        self.driver_pool = None if self.is_sqlite else DriverPool(url, answer_seconds or _PATIENCE_SECONDS)
         if self.is_sqlite:
             options["connect_args"] = {"async_creator_fn": sqlite_driver.connect}
         else:
-            options |= {"pool_recycle": 1800, "connect_args": _mysql_arguments(answer_seconds)}
+            options |= {"pool_recycle": RECYCLE_SECONDS, "connect_args": mysql_arguments(answer_seconds)}
         self.lock_engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": max_locks})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
@@ -165,6 +159,8 @@ class Database:
         """Close every connection."""
         for engine in self.engines.values():
             await engine.dispose()
+        if self.driver_pool is not None:
+            await self.driver_pool.close()
 
     async def ping(self) -> None:
         """Return if the database answers.
@@ -184,29 +180,15 @@ class Database:
 
             return PoolUsage(name, in_use=lambda: pool().checkedout(), limit=lambda: pool().size())
 
-        return [usage(name, engine) for name, engine in self.engines.items()]
+        usages = [usage(name, engine) for name, engine in self.engines.items()]
+        if (pool := self.driver_pool) is not None:
+            usages.append(PoolUsage("timeline", in_use=lambda: pool.in_use, limit=lambda: pool.size))
+        return usages
 
     @property
     def engines(self) -> dict[str, AsyncEngine]:
         """Every engine, by what its connections are for."""
         return {"read": self.reader, "write": self.writer, "snapshot": self.snapshots, "lock": self.lock_engine}
-
-
-def _mysql_arguments(answer_seconds: float | None) -> dict[str, Any]:
-    # Whoever waits for a lock is told so by the server in time, and keeps the connection.
-    lock_seconds = _MYSQL_LOCK_SECONDS if answer_seconds is None else max(1, int(answer_seconds) - 1)
-    arguments: dict[str, Any] = {
-        # Whatever the URL says: there is text that no other one can carry.
-        "charset": "utf8mb4",
-        "conv": _CONVERSIONS,
-        # Since 11.6.2 MariaDB refuses by default to write what another transaction wrote after this one first read.
-        "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
-        " /*M!110602 , SESSION innodb_snapshot_isolation = OFF */",
-    }
-    if answer_seconds is None:
-        return arguments | {"connect_timeout": 5}
-    arguments["init_command"] += f", SESSION lock_wait_timeout = {lock_seconds}"
-    return arguments | {"async_creator_fn": PunctualConnection.open, "answer_seconds": answer_seconds}
 
 
 def _note_time(_: object, record: ConnectionPoolEntry) -> None:
@@ -216,7 +198,7 @@ def _note_time(_: object, record: ConnectionPoolEntry) -> None:
 def _ping_unless_recent(dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, _: object) -> None:
     # A ping before each use would cost as much as the query. What was used a moment ago is there as a rule; where it
     # is not, the request that finds out fails, and all connections are made anew.
-    if monotonic() - record.info.get("returned_at", 0) < _TRUSTED_SECONDS:
+    if monotonic() - record.info.get("returned_at", 0) < TRUSTED_SECONDS:
         return
     try:
         dialect.do_ping(dbapi_connection)

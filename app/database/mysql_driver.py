@@ -1,15 +1,26 @@
 """Connections to MySQL and MariaDB that don't wait without end for a server that says nothing."""
 
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from asyncmy.connection import Connection
+from asyncmy.constants import FIELD_TYPE
 from asyncmy.constants.CR import CR_CONN_HOST_ERROR
+from asyncmy.converters import conversions
 from asyncmy.errors import OperationalError
 
 _Answer = TypeVar("_Answer")
 
+# A connection that was unused for longer is pinged before it is used; one that is older is replaced.
+TRUSTED_SECONDS = 1
+RECYCLE_SECONDS = 1800
+
+# The driver's own conversion of times takes longer than the rest of a row.
+_CONVERSIONS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 _GREETING_SECONDS = 2
+# The server's own default.
+_LOCK_SECONDS = 50
 
 
 class PunctualConnection(Connection):
@@ -71,3 +82,21 @@ class PunctualConnection(Connection):
     def _cut(self) -> None:
         if self._transport is not None:  # type: ignore[attr-defined]
             self._transport.abort()  # type: ignore[attr-defined]
+
+
+def mysql_arguments(answer_seconds: float | None) -> dict[str, Any]:
+    """Return the driver's arguments besides those of the URL; `async_creator_fn` opens the connection."""
+    # Whoever waits for a lock is told so by the server in time, and keeps the connection.
+    lock_seconds = _LOCK_SECONDS if answer_seconds is None else max(1, int(answer_seconds) - 1)
+    arguments: dict[str, Any] = {
+        # Whatever the URL says: there is text that no other one can carry.
+        "charset": "utf8mb4",
+        "conv": _CONVERSIONS,
+        # Since 11.6.2 MariaDB refuses by default to write what another transaction wrote after this one first read.
+        "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
+        " /*M!110602 , SESSION innodb_snapshot_isolation = OFF */",
+    }
+    if answer_seconds is None:
+        return arguments | {"connect_timeout": 5}
+    arguments["init_command"] += f", SESSION lock_wait_timeout = {lock_seconds}"
+    return arguments | {"async_creator_fn": PunctualConnection.open, "answer_seconds": answer_seconds}

@@ -52,7 +52,7 @@ class DatabaseQueries(Queries):
         self._policy = policy
         self._lists = PostLists(database, policy)
         self._small_lists = Batching[UUID, Page | None](
-            partial(small_lists, database, policy), largest=policy.small_lists_per_statement
+            partial(small_lists, database, policy), max_items=policy.small_lists_per_statement
         )
 
     async def page(self, owner_id: UUID, limit: int | None = None, before: int | None = None) -> Page | None:

@@ -1,8 +1,10 @@
 """What this process measures, besides its requests."""
 
+from collections.abc import Sequence
+
 from app.auth.passwords import Argon2Passwords
 from app.auth.rate_limits import RateLimit
-from app.database.engines import Database
+from app.database.engines import PoolUsage
 from app.database.redis_connection import RedisConnection
 from app.http.response_store import BoundedStore
 from app.telemetry.metrics import Measure
@@ -12,7 +14,7 @@ from events.wakeups import Wakeups
 def process_metrics(
     *,
     cache: BoundedStore,
-    database: Database,
+    pools: Sequence[PoolUsage],
     log_ins: RateLimit,
     passwords: Argon2Passwords,
     wakeups: Wakeups,
@@ -32,7 +34,7 @@ def process_metrics(
         ),
         Measure("postline_passwords_pending", "Passwords being hashed, or waiting for it.", lambda: passwords.pending),
     ]
-    for pool in database.pools():
+    for pool in pools:
         labels = {"pool": pool.name}
         found += [
             Measure("postline_database_connections_in_use", "Connections in use.", pool.in_use, labels),

@@ -1,13 +1,16 @@
 """What each request costs in statements; one more is a change somebody should have meant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from litestar import Litestar
 from sqlalchemy import event
 
+from app.database.driver_pool import DriverPool
 from tests.api.people import Person
 
 # Set where the request runs, and not where the relay does, which is at work at the same time.
@@ -25,8 +28,15 @@ def counted(app: Litestar) -> Iterator[list[str]]:
     engines = [engine.sync_engine for engine in app.state.service.database.engines.values()]
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
+    rows = DriverPool.rows
+
+    async def noted_rows(pool: DriverPool, statement: str) -> Sequence[tuple[Any, ...]]:
+        note(None, None, statement)
+        return await rows(pool, statement)
+
     token = _is_counting.set(True)
-    yield statements
+    with patch.object(DriverPool, "rows", noted_rows):
+        yield statements
     _is_counting.reset(token)
     for engine in engines:
         event.remove(engine, "before_cursor_execute", note)

@@ -32,7 +32,7 @@ async def test_a_lone_item_is_handled_by_itself() -> None:
 
 async def test_items_that_come_together_are_handled_together() -> None:
     doubling = Doubling()
-    double = Batching(doubling, largest=30)
+    double = Batching(doubling, max_items=30)
 
     assert await asyncio.gather(*map(double, range(100))) == [2 * item for item in range(100)]
     assert [len(batch) for batch in doubling.batches] == [30, 30, 30, 10]
@@ -40,7 +40,7 @@ async def test_items_that_come_together_are_handled_together() -> None:
 
 async def test_an_item_that_comes_later_is_in_no_earlier_batch() -> None:
     doubling = Doubling()
-    double = Batching(doubling, patience=60)
+    double = Batching(doubling, slow_seconds=60)
     doubling.free.clear()
     first = asyncio.create_task(double(1))
     await asyncio.sleep(0.01)
