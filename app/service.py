@@ -36,6 +36,7 @@ from app.services.posts import PostService
 from app.services.sessions import SessionPolicy, SessionService
 from app.services.webhooks import WebhookService
 from app.settings import Environment, Settings
+from app.storage.exports import ExportQueries
 from app.storage.policy import StoragePolicy
 from app.storage.pruning import Pruner
 from app.storage.queries import DatabaseQueries
@@ -78,6 +79,7 @@ class Service:
     bus: EventBus
     transactions: Transactions
     queries: DatabaseQueries
+    exports: ExportQueries
     timelines: Timelines
     jwt_auth: JWTAuth[Principal, AccessToken]
     principals: PrincipalFinder
@@ -198,6 +200,7 @@ def build_service(
         bus=bus,
         transactions=transactions,
         queries=queries,
+        exports=ExportQueries(database, policies.storage.lists),
         timelines=timelines,
         jwt_auth=jwt_auth,
         principals=PrincipalFinder(jwt_auth, timelines),

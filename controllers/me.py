@@ -14,7 +14,8 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from app.auth.jwt_auth import AuthenticatedRequest
 from app.services.accounts import AccountService
-from app.storage.queries import DatabaseQueries, Exported
+from app.storage.exports import ExportLine, ExportQueries
+from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, problems
 from models import (
     PasswordChange,
@@ -28,8 +29,6 @@ from models import (
 )
 
 NDJSON = "application/x-ndjson"
-
-_NAMES = {SessionRead: "session", WebhookRead: "webhook", WebhookDeliveryExport: "webhook_delivery"}
 
 _EXAMPLE: list[Any] = [
     UserRead.example,
@@ -98,13 +97,13 @@ class MeController(Controller):
         media_type=NDJSON,
         responses=_EXPORTED | problems(401, 503),
     )
-    async def export(self, request: AuthenticatedRequest, queries: NamedDependency[DatabaseQueries]) -> Stream:
+    async def export(self, request: AuthenticatedRequest, exports: NamedDependency[ExportQueries]) -> Stream:
         """Answer `GET /me/export`."""
-        entries = queries.everything(request.user.user_id, request.user.session_id)
+        lines = exports.lines(request.user.user_id, request.user.session_id)
         # Read before the status is sent, so that what can fail still has an answer.
-        first = await anext(entries)
+        first = await anext(lines)
         return Stream(
-            _lines(first, entries),
+            _encoded(first, lines),
             media_type=NDJSON,
             headers={"Content-Disposition": 'attachment; filename="postline.ndjson"'},
         )
@@ -126,17 +125,12 @@ class MeController(Controller):
         await accounts.erase(request.user, data.password)
 
 
-async def _lines(first: Exported, others: AsyncIterator[Exported]) -> AsyncIterator[bytes]:
-    yield _line(first)
-    async for entry in others:
-        yield _line(entry)
+async def _encoded(first: ExportLine, others: AsyncIterator[ExportLine]) -> AsyncIterator[bytes]:
+    yield _encode(first)
+    async for line in others:
+        yield _encode(line)
 
 
-def _line(entry: Exported) -> bytes:
-    match entry:
-        case PostItem():
-            return encode_json(entry) + b"\n"
-        case UserRead():
-            return entry.model_dump_json().encode() + b"\n"
-        case _:
-            return encode_json({_NAMES[type(entry)]: entry.model_dump(mode="json")}) + b"\n"
+def _encode(line: ExportLine) -> bytes:
+    entry = line.entry if isinstance(line.entry, PostItem) else line.entry.model_dump(mode="json")
+    return encode_json(entry if line.kind is None else {line.kind: entry}) + b"\n"

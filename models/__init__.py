@@ -4,6 +4,8 @@
 Import them from this package.
 """
 
+from sqlmodel import SQLModel
+
 from models.delivery import DeadLetter, ListenerProgress
 from models.erasure import Erasure
 from models.event import StoredEvent
@@ -22,7 +24,14 @@ from models.webhook import (
     WebhookRead,
 )
 
+EXPORTED: dict[str, tuple[type[SQLModel], type[SQLModel]]] = {
+    "session": (Session, SessionRead),
+    "webhook": (Webhook, WebhookRead),
+}
+"""What an export holds besides the user and the posts: the name of each kind, its table, and what its owner sees."""
+
 __all__ = [
+    "EXPORTED",
     "DeadLetter",
     "DeliveryStatus",
     "Erasure",

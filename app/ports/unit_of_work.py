@@ -12,12 +12,15 @@ from datetime import datetime
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
+from sqlmodel import SQLModel
+
 from app.errors import Deadlocked
 from events.types import Event, PostEvent
-from models import IdempotencyKey, Post, Session, User, Webhook
+from models import IdempotencyKey, Post, Session, User
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+_Owned = TypeVar("_Owned", bound=SQLModel)
 
 _DEADLOCK_RETRIES = 2
 
@@ -65,19 +68,9 @@ class Posts(Protocol):
     async def add(self, posts: Sequence[Post]) -> None:
         """Insert the posts."""
 
-    async def get(self, owner_id: UUID, post_id: UUID) -> Post:
-        """Return the owner's post; raise `NotFound` if there is none, or it is someone else's."""
-        ...
-
-    async def delete(self, post: Post) -> None:
-        """Remove the post."""
-
 
 class Sessions(Protocol):
     """Sessions, within one transaction."""
-
-    async def add(self, session: Session) -> None:
-        """Insert the session."""
 
     async def lock(self, session_id: UUID, at: datetime) -> Session | None:
         """Return the session, locked until the transaction ends, if it is alive at that time."""
@@ -107,9 +100,6 @@ class IdempotencyKeys(Protocol):
 
 class Webhooks(Protocol):
     """Webhooks, within one transaction."""
-
-    async def add(self, webhook: Webhook) -> None:
-        """Insert the webhook."""
 
     async def count(self, owner_id: UUID) -> int:
         """Return how many webhooks the owner has."""
@@ -157,7 +147,11 @@ class ChangeLog:
 
 
 class UnitOfWork(ABC):
-    """One transaction, and the events of what it changes."""
+    """One transaction, and the events of what it changes.
+
+    `add`, `get` and `delete` serve any model whose rows have an `id` and name their owner in `user_id`; so an entity
+    that needs no more has no repository.
+    """
 
     users: Users
     posts: Posts
@@ -168,6 +162,18 @@ class UnitOfWork(ABC):
     def __init__(self, changes: ChangeLog) -> None:
         self._changes = changes
         self.is_finished = False
+
+    @abstractmethod
+    async def add(self, row: SQLModel) -> None:
+        """Insert the row."""
+
+    @abstractmethod
+    async def get(self, model: type[_Owned], owner_id: UUID, row_id: UUID) -> _Owned:
+        """Return the owner's row; raise `NotFound` if there is none, or it is someone else's."""
+
+    @abstractmethod
+    async def delete(self, row: SQLModel) -> None:
+        """Remove the row."""
 
     def record(self, event: Event) -> None:
         """Store and publish the event with this transaction's commit, or not at all."""

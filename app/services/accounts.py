@@ -74,7 +74,7 @@ class AccountService:
 
 async def _add_user(unit: UnitOfWork, user: User, session: Session) -> None:
     await unit.users.add(user)
-    await unit.sessions.add(session)
+    await unit.add(session)
     unit.record(SessionsChanged(user_id=user.id))
     await unit.commit()
 

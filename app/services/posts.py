@@ -129,14 +129,14 @@ async def _update(
 async def _delete(unit: UnitOfWork, owner_id: UUID, post_id: UUID, if_version: frozenset[int] | None) -> None:
     version = await unit.users.advance_timeline(owner_id)
     post = await _get(unit, owner_id, post_id, if_version)
-    await unit.posts.delete(post)
+    await unit.delete(post)
     unit.record(post.removed(version))
     await unit.commit()
 
 
 async def _get(unit: UnitOfWork, owner_id: UUID, post_id: UUID, if_version: frozenset[int] | None) -> Post:
     """Return the post to change, if its version is an expected one."""
-    post = await unit.posts.get(owner_id, post_id)
+    post = await unit.get(Post, owner_id, post_id)
     if if_version is not None and post.version not in if_version:
         raise PreconditionFailed(f"The post is at version {post.version}.")
     return post

@@ -113,7 +113,7 @@ class SessionService:
         if new_hash is not None:
             user.password_hash = new_hash
         await unit.sessions.end_unused(user.id, keep=self._policy.max_sessions - 1)
-        await unit.sessions.add(session)
+        await unit.add(session)
         unit.record(SessionsChanged(user_id=user.id))
         await unit.commit()
 

@@ -48,7 +48,7 @@ async def _create(unit: UnitOfWork, owner_id: UUID, form: WebhookCreate) -> Webh
     if await unit.webhooks.count(owner_id) >= MAX_WEBHOOKS:
         raise TooManyWebhooks(f"There can be {MAX_WEBHOOKS} webhooks; delete one first.")
     webhook = Webhook(user_id=owner_id, url=form.url, events=form.events, since_version=user.timeline_version)
-    await unit.webhooks.add(webhook)
+    await unit.add(webhook)
     await unit.commit()
     return WebhookCreated.model_validate(webhook, from_attributes=True)
 

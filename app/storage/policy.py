@@ -23,7 +23,7 @@ class ListPolicy:
     small_posts: int = 100
     small_bytes: int = 64 * 1024
     small_lists_per_statement: int = 32
-    exported_deliveries_per_statement: int = 500
+    exported_rows_per_statement: int = 500
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from app.storage.small_lists import small_lists
 from events.types import PostEvent, decode
 from models import (
     Post,
-    PostItem,
     PostRead,
     Session,
     SessionRead,
@@ -29,19 +28,14 @@ from models import (
     UserRead,
     Webhook,
     WebhookDelivery,
-    WebhookDeliveryExport,
     WebhookDeliveryRead,
     WebhookRead,
 )
 
-_DELIVERY_COLUMNS: list[Any] = [
+DELIVERY_COLUMNS: list[Any] = [
     *(col(getattr(WebhookDelivery, name)) for name in WebhookDeliveryRead.model_fields if name != "postID"),
     col(WebhookDelivery.post_id).label("postID"),
 ]
-
-
-Exported = UserRead | PostItem | SessionRead | WebhookRead | WebhookDeliveryExport
-"""One line of an export."""
 
 
 class DatabaseQueries(Queries):
@@ -80,29 +74,6 @@ class DatabaseQueries(Queries):
             raise NotFound(f"There is no post {post_id}.")
         return _post_read(row)
 
-    async def everything(self, user_id: UUID, current_session_id: UUID) -> AsyncIterator[Exported]:
-        """Yield the user, their posts, oldest first, their sessions, and each webhook followed by its deliveries.
-
-        All is read from one snapshot, a few rows at a time. Raise `Unauthenticated` if there is no such user.
-        """
-        async with self._database.snapshot() as connection:
-            row = (await connection.execute(_user(user_id))).one_or_none()
-            if row is None:
-                raise Unauthenticated
-            yield UserRead.model_validate(row)
-            async for posts in self._lists.oldest_first(connection, user_id):
-                for post in posts:
-                    yield post
-            for row in (await connection.execute(_sessions(user_id))).all():
-                yield _session_read(row, current_session_id)
-            for row in (await connection.execute(_webhooks(user_id))).all():
-                yield WebhookRead.model_validate(row)
-                after = 0
-                while deliveries := (await connection.execute(self._deliveries_after(row.id, after))).all():
-                    for delivery in deliveries:
-                        yield WebhookDeliveryExport.model_validate(delivery)
-                    after = deliveries[-1].version
-
     @override
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
         statement = (
@@ -134,7 +105,7 @@ class DatabaseQueries(Queries):
         """Return a webhook's newest deliveries, newest first; raise `NotFound` if the owner has no such webhook."""
         # Joined from the webhook, so that one statement tells none from one that was told nothing yet.
         statement = (
-            select(*_DELIVERY_COLUMNS)
+            select(*DELIVERY_COLUMNS)
             .select_from(Webhook)
             .outerjoin(WebhookDelivery, col(WebhookDelivery.webhook_id) == col(Webhook.id))
             .where(col(Webhook.id) == webhook_id, col(Webhook.user_id) == owner_id)
@@ -148,7 +119,7 @@ class DatabaseQueries(Queries):
 
     async def user(self, user_id: UUID) -> UserRead:
         """Return the user; raise `Unauthenticated` if there is none."""
-        row = await self._database.first(_user(user_id))
+        row = await self._database.first(user_statement(user_id))
         if row is None:
             raise Unauthenticated
         return UserRead.model_validate(row)
@@ -169,16 +140,9 @@ class DatabaseQueries(Queries):
         row = await self._database.first(statement)
         return None if row is None else StoredPassword(*row)
 
-    def _deliveries_after(self, webhook_id: UUID, version: int) -> Select[*tuple[Any, ...]]:
-        return (
-            select(*_DELIVERY_COLUMNS, col(WebhookDelivery.webhook_id))
-            .where(col(WebhookDelivery.webhook_id) == webhook_id, col(WebhookDelivery.version) > version)
-            .order_by(col(WebhookDelivery.version))
-            .limit(self._policy.exported_deliveries_per_statement)
-        )
 
-
-def _user(user_id: UUID) -> Select[*tuple[Any, ...]]:
+def user_statement(user_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Return the statement that reads a user as they see themselves."""
     post_count = select(func.count()).where(col(Post.user_id) == user_id).scalar_subquery()
     return select(
         col(User.id).label("user_id"), col(User.email), col(User.created_at), post_count.label("post_count")

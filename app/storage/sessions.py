@@ -21,10 +21,6 @@ class SessionRepository(Sessions):
         self._session = session
 
     @override
-    async def add(self, session: Session) -> None:
-        self._session.add(session)
-
-    @override
     async def lock(self, session_id: UUID, at: datetime) -> Session | None:
         statement = select_entity(Session).where(col(Session.id) == session_id, col(Session.expires_at) > at)
         return (await self._session.exec(statement.with_for_update())).one_or_none()

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
+from uuid import UUID
 
 from asyncmy.constants.ER import LOCK_DEADLOCK
-from sqlalchemy import insert
+from sqlalchemy import insert, inspect
 from sqlalchemy.exc import OperationalError
+from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from typing_extensions import override
 
 from app.database.engines import Database
-from app.errors import Deadlocked
+from app.errors import Deadlocked, NotFound
 from app.ports.unit_of_work import ChangeLog, Transactions, UnitOfWork
 from app.storage.idempotency_keys import IdempotencyKeyRepository
 from app.storage.policy import RetentionPolicy
@@ -23,6 +25,8 @@ from app.storage.webhooks import WebhookRepository
 from events.bus import EventBus
 from events.types import Event, PostEvent
 from models import StoredEvent
+
+_Owned = TypeVar("_Owned", bound=SQLModel)
 
 _INSERT_EVENTS = insert(StoredEvent)
 
@@ -56,6 +60,23 @@ class SqlUnitOfWork(UnitOfWork):
         self._session = session
         self._bus = bus
         self._tracing = tracing
+
+    @override
+    async def add(self, row: SQLModel) -> None:
+        self._session.add(row)
+
+    @override
+    async def get(self, model: type[_Owned], owner_id: UUID, row_id: UUID) -> _Owned:
+        columns = inspect(model).columns
+        statement = select(model).where(columns["id"] == row_id, columns["user_id"] == owner_id)
+        row = (await self._session.exec(statement)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no {model.__name__.lower()} {row_id}.")
+        return row
+
+    @override
+    async def delete(self, row: SQLModel) -> None:
+        await self._session.delete(row)
 
     @override
     def record(self, event: Event) -> None:

@@ -23,10 +23,6 @@ class WebhookRepository(Webhooks):
         self._session = session
 
     @override
-    async def add(self, webhook: Webhook) -> None:
-        self._session.add(webhook)
-
-    @override
     async def count(self, owner_id: UUID) -> int:
         statement = select(func.count()).where(col(Webhook.user_id) == owner_id)
         return (await (await self._session.connection()).execute(statement)).scalar_one()

@@ -103,8 +103,8 @@ async def test_an_export_is_the_account_and_then_every_post_oldest_first(ada: Pe
 
 @pytest.mark.parametrize(
     "policies",
-    [Policies(storage=StoragePolicy(lists=ListPolicy(exported_deliveries_per_statement=2)))],
-    ids=["two deliveries a statement"],
+    [Policies(storage=StoragePolicy(lists=ListPolicy(exported_rows_per_statement=2)))],
+    ids=["two rows a statement"],
 )
 async def test_an_export_ends_with_sessions_webhooks_and_what_these_were_told(
     app: Litestar, client: AsyncClient, ada: Person, bob: Person

@@ -23,6 +23,7 @@ class Ledger:
         self.bus = service.bus
         self.transactions = service.transactions
         self.queries = service.queries
+        self.exports = service.exports
         self.posts = service.posts
         self.pruner = service.pruner
         self.published: list[PostEvent] = []

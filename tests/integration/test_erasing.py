@@ -55,7 +55,7 @@ async def add_writer(ledger: Ledger) -> UUID:
     user_id = await ledger.add_user()
     webhook = Webhook(user_id=user_id, url="https://example.com", events=["post.created"], since_version=0)
     async with ledger.transactions.begin() as unit:
-        await unit.webhooks.add(webhook)
+        await unit.add(webhook)
         await unit.commit()
     for number in range(POSTS):
         await ledger.posts.create(user_id, PostCreateFactory.build(), f"key {number}")
@@ -136,7 +136,7 @@ async def test_what_can_not_be_removed_holds_up_no_other_pruning(
     pruner = pruner_of(ledger.database)
     expired = SessionFactory.build(user_id=await ledger.add_user(), expires_at=now() - timedelta(days=1))
     async with ledger.transactions.begin() as unit:
-        await unit.sessions.add(expired)
+        await unit.add(expired)
         await unit.commit()
     monkeypatch.setattr(pruner, "_remove_owned", None)
 
@@ -168,7 +168,7 @@ async def test_what_is_left_is_nobodys_list(ledger: Ledger, ada: UUID, limit: in
     with pytest.raises(Unauthenticated):
         await anext(aiter(queries.page_in_parts(ada, limit, None)))
     with pytest.raises(Unauthenticated):
-        await anext(aiter(queries.everything(ada, ada)))
+        await anext(aiter(ledger.exports.lines(ada, ada)))
 
 
 async def test_nothing_is_added_to_what_is_left(ledger: Ledger, ada: UUID) -> None:

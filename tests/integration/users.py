@@ -16,6 +16,6 @@ async def add_user_with_session(transactions: Transactions) -> tuple[UUID, UUID]
     session = SessionFactory.build(user_id=user.id)
     async with transactions.begin() as unit:
         await unit.users.add(user)
-        await unit.sessions.add(session)
+        await unit.add(session)
         await unit.commit()
     return user.id, session.id
