@@ -36,7 +36,12 @@ def migrated_mariadb() -> Iterator[URL]:
 @pytest.fixture(params=["sqlite", "mariadb"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     """A migrated, empty database: each test that asks runs on both kinds."""
-    if request.param == "sqlite":
+    return migrated(request.param, request, tmp_path)
+
+
+def migrated(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """Return a migrated, empty database of a kind, `sqlite` or `mariadb`."""
+    if kind == "sqlite":
         path = tmp_path / "test.db"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
         return sqlite_url(path)

@@ -1,0 +1,87 @@
+"""The use cases on fakes: no database, no server, no waiting."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from app.auth.keys import Keyring
+from app.auth.session_tokens import SessionTokens
+from app.ports.security import Principal
+from app.services.accounts import AccountService
+from app.services.feeds import FeedService
+from app.services.posts import PostService
+from app.services.sessions import SessionPolicy, SessionService
+from app.services.webhooks import WebhookService
+from events.bus import EventBus
+from events.types import Event, PostEvent, SessionsChanged
+from events.wakeups import Wakeups
+from models import Session, SignUp, TokenPair
+from tests.fakes.database import InMemoryDatabase
+from tests.fakes.queries import InMemoryQueries, InMemoryTimelines
+from tests.fakes.security import CountingLimit, ListedDestinations, NamedTokens, PlainPasswords
+from tests.fakes.transactions import InMemoryTransactions
+
+PASSWORD = "correct horse battery"
+FORBIDDEN_URL = "https://10.0.0.1/"
+
+
+@dataclass
+class World:
+    """Every use case on one database in memory. `published` is what the bus published."""
+
+    database: InMemoryDatabase = field(default_factory=InMemoryDatabase)
+    passwords: PlainPasswords = field(default_factory=PlainPasswords)
+    log_in_failures: CountingLimit = field(default_factory=CountingLimit)
+    wakeups: Wakeups = field(default_factory=Wakeups)
+    policy: SessionPolicy = field(default_factory=SessionPolicy)
+    published: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        bus = EventBus()
+        self.transactions = InMemoryTransactions(self.database, bus)
+        queries = InMemoryQueries(self.database)
+        self.timelines = InMemoryTimelines(self.database)
+        self.tokens = SessionTokens(Keyring("secret"), NamedTokens(), timedelta(days=30))
+        self.accounts = AccountService(self.transactions, queries, self.passwords, self.tokens, CountingLimit())
+        self.posts = PostService(self.transactions)
+        self.webhooks = WebhookService(self.transactions, ListedDestinations(FORBIDDEN_URL))
+        self.feeds = FeedService(queries, self.timelines, self.wakeups, heartbeat_seconds=3600, events_per_read=2)
+        self.sessions = SessionService(
+            self.transactions, queries, self.passwords, self.tokens, self.log_in_failures, policy=self.policy
+        )
+        bus.subscribe(PostEvent, self._note)
+        bus.subscribe(SessionsChanged, self._note)
+        bus.subscribe(PostEvent, self.wakeups.on_change)
+        bus.subscribe(SessionsChanged, self.wakeups.on_change)
+
+    async def _note(self, event: Event) -> None:
+        self.published.append(event)
+
+    async def sign_up(self, email: str = "ada@example.com") -> Principal:
+        return self.principal_of(await self.accounts.sign_up(SignUp(email=email, password=PASSWORD), "curl/8"))
+
+    def principal_of(self, tokens: TokenPair) -> Principal:
+        """Return whom the tokens authenticate."""
+        session_id = self.tokens.claim(tokens.refresh_token).session_id
+        (user_id,) = {session.user_id for session in self.database.all(Session) if session.id == session_id}
+        return Principal(user_id, session_id, 0)
+
+    def live(self, user: Principal) -> int:
+        """Return how many sessions the user has."""
+        return len(self.database.sessions(user.user_id))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def ada(world: World) -> Principal:
+    return await world.sign_up()
+
+
+@pytest.fixture
+async def bob(world: World) -> Principal:
+    return await world.sign_up("bob@example.com")
