@@ -1,4 +1,4 @@
-"""What can go wrong in a use case, each error with the HTTP status it answers with."""
+"""The errors of the use cases, each with its HTTP status."""
 
 from typing import ClassVar
 
@@ -8,9 +8,9 @@ class ConfigurationError(Exception):
 
 
 class DomainError(Exception):
-    """A use case that can't be carried out.
+    """A use case failed for a reason that the client should know.
 
-    `status` is the answer's HTTP status, `title` names the kind of problem and never varies; the message may.
+    `status` is the HTTP status of the answer. `title` names the kind of problem and never varies; the message may.
     """
 
     status: ClassVar[int]
@@ -22,7 +22,7 @@ class DomainError(Exception):
 
 
 class InvalidRequest(DomainError):
-    """The body is not what its media type says, or a parameter is not what it must be."""
+    """The body is not valid for its media type, or a field or parameter is invalid."""
 
     status = 400
     title = "Invalid request"
@@ -33,7 +33,7 @@ class InvalidRequest(DomainError):
 
 
 class InvalidCredentials(DomainError):
-    """The email is unknown or the password wrong; which of the two is not told."""
+    """The email is unknown or the password wrong. The answer does not say which."""
 
     status = 401
     title = "Email or password is wrong"
@@ -68,7 +68,7 @@ class EmailTaken(DomainError):
 
 
 class TooManyWebhooks(DomainError):
-    """The owner has as many webhooks as one may have."""
+    """The owner has as many webhooks as one user may have."""
 
     status = 409
     title = "Too many webhooks"
@@ -103,20 +103,20 @@ class TooManyRequests(DomainError):
 
 
 class Overloaded(DomainError):
-    """More work waits than the service takes on; try again after `Retry-After` seconds."""
+    """Too many requests wait for the same resource. Try again after `Retry-After` seconds."""
 
     status = 503
     title = "Service is overloaded"
 
 
 class Deadlocked(DomainError):
-    """Another transaction and this one waited for each other, and the database has undone this one."""
+    """The transaction lost a deadlock: the database rolled it back so that another could go on."""
 
     status = 503
-    title = "Others were changing the same"
+    title = "Conflicting changes"
 
     def __init__(self) -> None:
-        super().__init__("Others were changing the same; try again.", headers={"Retry-After": "1"})
+        super().__init__("Another change was in the way. Try again.", headers={"Retry-After": "1"})
 
 
 class NotReady(DomainError):

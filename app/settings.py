@@ -1,4 +1,4 @@
-"""Every setting, typed, read once from the environment or `.env`."""
+"""The settings, read once from the environment or `.env`."""
 
 import re
 from enum import StrEnum
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _shares_what_can_be_shared(self) -> Self:
+    def _redis_needs_a_shared_database(self) -> Self:
         if self.redis_url is not None and self.database.get_backend_name() == "sqlite":
             raise ValueError(
                 "REDIS_URL is for several processes on one MySQL or MariaDB: set DATABASE_URL to it, or drop REDIS_URL"
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> DatabaseURL:
-        """The database to use: `DATABASE_URL`, or the environment's own, or else SQLite in the data folder."""
+        """The database: `DATABASE_URL`, or the one of the environment, or else a SQLite file in the data folder."""
         chosen = (
             self.database_url
             or {

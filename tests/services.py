@@ -65,7 +65,7 @@ def program(name: str) -> str:
     """Return where a program is that a test starts."""
     path = shutil.which(name)
     if path is None:
-        missing(f"{name} on the PATH", "there is none")
+        missing(name, "it is not on the PATH")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Engines and connections, with what each database needs."""
+"""Connection pools, one for each purpose, with the settings that each database needs."""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ from app.database.mysql_driver import RECYCLE_SECONDS, TRUSTED_SECONDS, mysql_ar
 
 Columns = TypeVarTuple("Columns")
 
-_SNAPSHOTS_AT_ONCE = 8
-_PATIENCE_SECONDS = 10
+_MAX_SNAPSHOTS = 8
+_DEFAULT_TIMEOUT_SECONDS = 10
 
 
 class PoolUsage(NamedTuple):
-    """How many connections of a pool are in use, and how many there may be, at the moment of each call."""
+    """A pool's name, and functions that return how many connections are in use and how many there may be."""
 
     name: str
     in_use: Callable[[], int]
@@ -33,15 +33,17 @@ class PoolUsage(NamedTuple):
 
 
 class Database:
-    """One database through pools: for reads, for transactions that write, for long looks at one snapshot, for locks.
+    """One database, through a connection pool for each purpose: reads, writes, snapshots and advisory locks.
 
-    A read is a single statement on a connection in autocommit, which is one round trip and one snapshot. A writing
-    transaction is opened by `writing`; on SQLite, which has one writer at a time, the writers queue here. What takes as
-    long as a client likes is read by `snapshot`, so that slow clients can keep connections from each other only.
+    - A read is a single statement in autocommit: one round trip and one snapshot.
+    - A write is a transaction, opened by `writing`. SQLite has one writer at a time, so writers queue for it here.
+    - A snapshot serves answers that are read for as long as a client takes them. Its pool is separate, so slow clients
+      can only take connections from each other.
+    - Each holder of advisory locks has a connection of its own, at most `max_locks`.
 
-    A connection on which a statement is not answered within `answer_seconds` counts as lost. A free connection is
-    waited for as long, a lock a little less. Without them, a statement may take as long as it likes, as migrations do.
-    Each holder of locks has a connection of its own: there may be `max_locks`.
+    If a statement is not answered within `answer_seconds`, its connection is closed. The timeout for a free connection
+    is the same, the one for a row lock a second shorter. Without `answer_seconds`, as for migrations, a statement may
+    take any time.
     """
 
     def __init__(self, url: URL, *, pool_size: int, answer_seconds: float | None = None, max_locks: int = 8) -> None:
@@ -52,45 +54,45 @@ class Database:
             "hide_parameters": True,
             "pool_size": pool_size,
             "max_overflow": 0,
-            "pool_timeout": answer_seconds or _PATIENCE_SECONDS,
-            # The connection used last is used next: large answers pass through few connections' buffers.
+            "pool_timeout": answer_seconds or _DEFAULT_TIMEOUT_SECONDS,
+            # The connection that was used last is used next, so that few connections grow large buffers.
             "pool_use_lifo": True,
-            # Whoever leaves a transaction ends it, so that there is nothing to roll back once more.
+            # Every transaction is ended where it was begun, so a second rollback would only cost a round trip.
             "pool_reset_on_return": None,
         }
-        self.driver_pool = None if self.is_sqlite else DriverPool(url, answer_seconds or _PATIENCE_SECONDS)
+        self.driver_pool = None if self.is_sqlite else DriverPool(url, answer_seconds or _DEFAULT_TIMEOUT_SECONDS)
         if not self.is_sqlite:
             options |= {"pool_recycle": RECYCLE_SECONDS, "connect_args": mysql_arguments(answer_seconds)}
         self.lock_engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": max_locks})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
         if self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
-            self.snapshots = create_async_engine(url, **options | {"pool_size": _SNAPSHOTS_AT_ONCE})
+            self.snapshots = create_async_engine(url, **options | {"pool_size": _MAX_SNAPSHOTS})
             for engine in self.engines.values():
-                event.listen(engine.sync_engine, "do_connect", partial(_create_for_owner, Path(url.database or "")))
+                event.listen(engine.sync_engine, "do_connect", partial(_create_private_file, Path(url.database or "")))
                 event.listen(
                     engine.sync_engine,
                     "connect",
-                    partial(_prepare_sqlite_connection, answer_seconds or _PATIENCE_SECONDS),
+                    partial(_prepare_sqlite_connection, answer_seconds or _DEFAULT_TIMEOUT_SECONDS),
                 )
             event.listen(self.writer.sync_engine, "begin", _begin_immediate)
             event.listen(self.snapshots.sync_engine, "begin", _begin)
         else:
-            # A writer locks the user's row before it reads, and must then see what was committed while it waited.
+            # A writer waits for the lock on the user's row, and must then see what was committed meanwhile.
             self.writer = create_async_engine(url, isolation_level="READ COMMITTED", **options)
             self.snapshots = create_async_engine(
-                url, isolation_level="REPEATABLE READ", **options | {"pool_size": _SNAPSHOTS_AT_ONCE}
+                url, isolation_level="REPEATABLE READ", **options | {"pool_size": _MAX_SNAPSHOTS}
             )
             for engine in self.engines.values():
                 event.listen(engine.sync_engine, "checkin", _note_time)
                 event.listen(engine.sync_engine, "checkout", partial(_ping_unless_recent, engine.dialect))
-                event.listen(engine.sync_engine, "handle_error", _forget_what_was_written)
+                event.listen(engine.sync_engine, "handle_error", _remove_quoted_values)
 
     def create_folder(self) -> None:
-        """Make the folder that a SQLite file lies in, for its owner only.
+        """Create the folder of a SQLite file, readable by its owner only.
 
         Raises:
-            OSError: It can't be made.
+            OSError: It can't be created.
         """
         if self.is_sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ class Database:
             with self.reader.sync_engine.connect() as connection:
                 return connection.execute(statement, values).all()
 
-        # In one switch to SQLAlchemy's side of asyncio, where `reading` takes three.
+        # One switch into SQLAlchemy's greenlet; with `reading` it would be three.
         return await greenlet_spawn(read)
 
     async def first(self, statement: Select[*Columns], values: Mapping[str, Any] | None = None) -> Row[*Columns] | None:
@@ -125,19 +127,19 @@ class Database:
 
     @asynccontextmanager
     async def locked(self, names: Iterable[str]) -> AsyncIterator[list[str]]:
-        """Yield those of the names that no other process has locked in this database; they are locked meanwhile.
+        """Take advisory locks without waiting, and yield the names of those that were free.
 
-        The server releases them however the process ends, or its connection is lost. On SQLite, which has one process,
-        they are all free.
+        The server releases them when the process ends in any way or loses its connection. On SQLite, which serves one
+        process, all are free.
 
         Raises:
-            sqlalchemy.exc.TimeoutError, DBAPIError: No connection came free in time, or it is lost.
+            sqlalchemy.exc.TimeoutError, DBAPIError: No connection came free in time, or it was lost.
         """
         wanted = list(names)
         if self.is_sqlite:
             yield wanted
             return
-        # Hashed, because a lock's name is the whole server's and has at most 64 characters.
+        # Hashed, because lock names are shared by all databases of a server and have at most 64 characters.
         locks = [hashlib.sha256(f"{self.url.database}:{name}".encode()).hexdigest() for name in wanted]
         async with self.lock_engine.connect() as connection:
             answers = (await connection.execute(select(*(func.get_lock(lock, 0) for lock in locks)))).one()
@@ -148,7 +150,7 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """Yield a session in a transaction, which is rolled back unless it was committed."""
+        """Yield a session in a transaction, which is rolled back unless it is committed."""
         async with AsyncSession(self.writer, expire_on_commit=False) as session:
             yield session
 
@@ -193,33 +195,33 @@ def _note_time(_: object, record: ConnectionPoolEntry) -> None:
 
 
 def _ping_unless_recent(dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, _: object) -> None:
-    # A ping before each use would cost as much as the query. What was used a moment ago is there as a rule; where it
-    # is not, the request that finds out fails, and all connections are made anew.
+    # A ping before each use would cost as much as the query. A connection that was used a moment ago is usually alive.
+    # If it is not, the one request that uses it fails, and all connections are replaced.
     if monotonic() - record.info.get("returned_at", 0) < TRUSTED_SECONDS:
         return
     try:
         dialect.do_ping(dbapi_connection)
     except (dialect.loaded_dbapi.Error, OSError) as error:
-        # The others were made before it, so none of them is asked: each is made anew when it is next used.
+        # The others are as old, so none of them is pinged: each is replaced when it is next used.
         raise InvalidatePoolError from error
 
 
-def _forget_what_was_written(context: ExceptionContext) -> None:
-    # The server's message quotes it, and would carry posts and addresses into the log; its number stays.
+def _remove_quoted_values(context: ExceptionContext) -> None:
+    # The server's message quotes values, and would carry posts and addresses into the log. Its number is kept.
     error = context.sqlalchemy_exception
     if context.parameters and error is not None and error.orig is not None:
         error.orig.args = error.orig.args[:1]
         error.args = (str(error.orig),)
 
 
-def _create_for_owner(path: Path, *_: object) -> None:
-    # SQLite would let everybody read it. Its log gets the same mode; where there can be no file, SQLite says why.
+def _create_private_file(path: Path, *_: object) -> None:
+    # SQLite would create it readable by everybody. Its log gets the same mode. If this fails, SQLite reports why.
     with suppress(OSError):
         path.touch(mode=0o600, exist_ok=False)
 
 
 def _prepare_sqlite_connection(lock_seconds: float, dbapi_connection: Any, _record: object) -> None:
-    # The driver would begin a transaction of its own before a write, and never one for a read; `begin` below does.
+    # The driver would begin transactions by its own rules: before a write, never before a read. `_begin` does it here.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
     busy_timeout = f"busy_timeout={lock_seconds * 1000:.0f}"

@@ -1,4 +1,4 @@
-"""Connections to MySQL and MariaDB that don't wait without end for a server that says nothing."""
+"""The driver of MySQL and MariaDB, with a timeout for each statement."""
 
 from collections.abc import Awaitable
 from datetime import datetime
@@ -9,6 +9,7 @@ from asyncmy.constants import FIELD_TYPE
 from asyncmy.constants.CR import CR_CONN_HOST_ERROR
 from asyncmy.converters import conversions
 from asyncmy.errors import OperationalError
+from typing_extensions import override
 
 _Answer = TypeVar("_Answer")
 
@@ -24,11 +25,11 @@ _LOCK_SECONDS = 50
 
 
 class PunctualConnection(Connection):
-    """A connection on which each statement must be answered within `answer_seconds`, its result included.
+    """A connection on which each statement and its result must arrive within `answer_seconds`.
 
-    The server's greeting, and whether it is there, must be answered within two seconds. A connection that was not
-    answered is cut, which the driver reports as lost: an answer that comes too late is never taken for the next one's.
-    The driver's own `read_timeout` costs several times as much, and waits without end for what it still has to send.
+    For the server's greeting and for a ping, the timeout is at most two seconds. After a timeout the connection is
+    aborted, which the driver reports as lost: a late answer is never taken for the next statement's. The driver's own
+    `read_timeout` costs several times as much, and does not cover sending.
     """
 
     def __init__(self, *args: Any, answer_seconds: float, **options: Any) -> None:
@@ -38,61 +39,61 @@ class PunctualConnection(Connection):
 
     @classmethod
     async def open(cls, *args: Any, **options: Any) -> "PunctualConnection":
-        """Return a connection that is connected, as `asyncmy.connect` does."""
+        """Return an open connection, as `asyncmy.connect` does."""
         connection = cls(*args, **options)
         await connection.connect()
         return connection
 
+    @override
     async def connect(self) -> Any:
-        """See the driver."""
         try:
-            return await self._in_time(super().connect(), self._greeting_seconds)
+            return await self._within(super().connect(), self._greeting_seconds)
         except RuntimeError as error:
-            # What the driver makes of a server that hangs up at once.
+            # The driver raises it if the server closes the connection at once.
             raise OperationalError(CR_CONN_HOST_ERROR, "the connection was closed") from error
 
+    @override
     async def ping(self, *args: Any, **options: Any) -> None:
-        """See the driver."""
-        await self._in_time(super().ping(*args, **options), self._greeting_seconds)
+        await self._within(super().ping(*args, **options), self._greeting_seconds)
 
+    @override
     async def autocommit(self, value: Any) -> None:
-        """See the driver."""
-        await self._in_time(super().autocommit(value), self._answer_seconds)  # type: ignore[no-untyped-call]
+        await self._within(super().autocommit(value), self._answer_seconds)  # type: ignore[no-untyped-call]
 
+    @override
     async def query(self, *args: Any, **options: Any) -> Any:
-        """See the driver."""
-        return await self._in_time(super().query(*args, **options), self._answer_seconds)  # type: ignore[no-untyped-call]
+        return await self._within(super().query(*args, **options), self._answer_seconds)  # type: ignore[no-untyped-call]
 
+    @override
     async def commit(self) -> None:
-        """See the driver."""
-        await self._in_time(super().commit(), self._answer_seconds)
+        await self._within(super().commit(), self._answer_seconds)
 
+    @override
     async def rollback(self) -> None:
-        """See the driver."""
-        await self._in_time(super().rollback(), self._answer_seconds)
+        await self._within(super().rollback(), self._answer_seconds)
 
-    async def _in_time(self, answer: Awaitable[_Answer], seconds: float) -> _Answer:
-        # A bare timer: `asyncio.timeout` costs each statement several times as much.
-        timer = self.loop.call_later(seconds, self._cut)
+    async def _within(self, answer: Awaitable[_Answer], seconds: float) -> _Answer:
+        # A plain timer: `asyncio.timeout` costs each statement several times as much.
+        timer = self.loop.call_later(seconds, self._abort)
         try:
             return await answer
         finally:
             timer.cancel()
 
-    def _cut(self) -> None:
+    def _abort(self) -> None:
         if self._transport is not None:  # type: ignore[attr-defined]
             self._transport.abort()  # type: ignore[attr-defined]
 
 
 def mysql_arguments(answer_seconds: float | None) -> dict[str, Any]:
     """Return the driver's arguments besides those of the URL; `async_creator_fn` opens the connection."""
-    # Whoever waits for a lock is told so by the server in time, and keeps the connection.
+    # A lock times out in the server before `answer_seconds` does, so the connection is kept.
     lock_seconds = _LOCK_SECONDS if answer_seconds is None else max(1, int(answer_seconds) - 1)
     arguments: dict[str, Any] = {
-        # Whatever the URL says: there is text that no other one can carry.
+        # Whatever the URL says: no other character set can hold every text.
         "charset": "utf8mb4",
         "conv": _CONVERSIONS,
-        # Since 11.6.2 MariaDB refuses by default to write what another transaction wrote after this one first read.
+        # Since 11.6.2, MariaDB by default refuses to write a row that has changed since the transaction's first read.
         "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
         " /*M!110602 , SESSION innodb_snapshot_isolation = OFF */",
     }

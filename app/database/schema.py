@@ -15,14 +15,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 async def upgrade(database: Database) -> None:
-    """Bring the database to the newest migration; where it is there already, nothing happens."""
+    """Apply the migrations that the database lacks."""
     async with database.writer.connect() as connection:
         await connection.run_sync(_upgrade)
         await connection.commit()
 
 
 async def is_current(database: Database) -> bool:
-    """Return whether the database is at the newest migration.
+    """Return whether the database has every migration.
 
     Raises:
         sqlalchemy.exc.DBAPIError: The database does not answer.

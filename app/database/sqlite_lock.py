@@ -1,4 +1,4 @@
-"""What keeps a SQLite file to one process."""
+"""A lock that lets only one process serve a SQLite file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from app.errors import ConfigurationError
 
 @contextmanager
 def sole_user_of(database: Database) -> Iterator[None]:
-    """Keep other processes of this service off a SQLite file; the system releases it however the process ends.
+    """Lock a SQLite file for this process. The operating system releases the lock when the process ends in any way.
 
     Raises:
-        ConfigurationError: Another process holds it, or the folder can't be written.
+        ConfigurationError: Another process holds the lock, or the folder can't be written.
     """
     path = Path(database.url.database or "")
     try:

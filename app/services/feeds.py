@@ -1,4 +1,4 @@
-"""Following one's own timeline, change by change."""
+"""Following a timeline: a stream of its changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,19 +13,19 @@ from events.wakeups import Wakeups
 
 
 class Reset(NamedTuple):
-    """The history that the follower asks for is not kept: read the list anew, and go on after `version`."""
+    """The history after the requested version is not kept: read the list again, and resume after `version`."""
 
     version: int
 
 
 class Signal(Enum):
-    """What a follower is told between events."""
+    """What a feed yields besides events."""
 
-    STILL_HERE = auto()
+    HEARTBEAT = auto()
 
 
 class FeedService:
-    """Streams what happened to a timeline from the stored events: in order, without gap or repetition."""
+    """Streams the stored events of a timeline: in order, each exactly once."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class FeedService:
     async def follow(
         self, user_id: UUID, session_id: UUID, after: int | None
     ) -> AsyncIterator[PostEvent | Reset | Signal]:
-        """Yield every change after that version, or from now on, as it is committed.
+        """Yield every change after version `after`, or from now on, as it is committed.
 
-        It ends when the session does, or the process. The next events are read only when the ones before have been
-        taken, so a slow follower costs no memory.
+        It begins with a heartbeat. It ends when the session ends or the process stops. The next events are read only
+        when the previous ones have been taken (backpressure), so a slow follower costs no memory.
         """
         with self._wakeups.of(user_id) as woken:
-            yield Signal.STILL_HERE
+            yield Signal.HEARTBEAT
             while not self._wakeups.is_stopping:
-                # Cleared before the look, so that what changes during it is looked at again.
+                # Cleared before the look-up, so that a change during the look-up wakes this feed again.
                 woken.clear()
                 version = await self._timelines.version(user_id, session_id)
                 if version is None:
@@ -69,16 +69,16 @@ class FeedService:
                         yield Reset(version)
                         after = version
                     for event in events:
-                        # What some listener failed on is kept longer than what lies around it.
+                        # Dead letters keep their events longer than the events around them, so there may be a gap.
                         if event.version != after + 1:
                             yield Reset(version)
                             after = version
                             break
                         yield event
                         after = event.version
-                    # However much there is to catch up with, the session may end meanwhile, and the process too.
+                    # Look the session up again, however much there is to catch up with.
                     continue
                 try:
                     await asyncio.wait_for(woken.wait(), self._heartbeat_seconds)
                 except TimeoutError:
-                    yield Signal.STILL_HERE
+                    yield Signal.HEARTBEAT

@@ -30,7 +30,7 @@ class IdempotencyKeyRepository(IdempotencyKeys):
 
     @override
     async def put(self, used: IdempotencyKey) -> None:
-        # An older use may be pruned at any moment: it is locked by being removed, not only read.
+        # Deleted rather than updated: the delete locks an expired use, which the pruner may remove at any moment.
         is_this = and_(col(IdempotencyKey.user_id) == used.user_id, col(IdempotencyKey.key) == used.key)
         await (await self._session.connection()).execute(delete(IdempotencyKey).where(is_this))
         self._session.add(used)

@@ -1,4 +1,4 @@
-"""The queries of lists of posts, whole where they are small, in parts where they are not."""
+"""Lists of posts: read whole if they are small enough to hold in memory, else streamed in parts."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import cache
@@ -142,8 +142,9 @@ class PostLists:
 def _statements(*, has_limit: bool, has_before: bool) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
     """Return two statements, built once: to build them takes longer than to run them.
 
-    The first reads the posts, unless they are too large, and with each the version that they show: one statement is
-    one snapshot, and without a join MySQL reads them in the index's order. The second reads that version and the size.
+    The first reads the posts, if they are not too large, each with the version that the list shows: one statement is
+    one snapshot, and without a join MySQL reads the posts in index order. The second reads that version and the total
+    size.
     """
     is_owners = col(User.id) == bindparam("owner_id", type_=UUIDBytes)
     are_wanted = _are_wanted(bindparam("owner_id", type_=UUIDBytes), bindparam("before") if has_before else None)

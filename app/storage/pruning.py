@@ -1,4 +1,4 @@
-"""Removes what has outlived its use, in small batches, on one process at a time."""
+"""Pruning: removes what is past its retention, in small batches, on one process at a time."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,11 +19,7 @@ from models.erasure import OWNED
 
 
 class Pruner(PeriodicTask):
-    """Removes what has outlived its use.
-
-    That is expired sessions, used-up idempotency keys, old deliveries, events older than the history kept, and what is
-    left of those who are gone.
-    """
+    """Removes expired sessions and idempotency keys, old deliveries and events, and the rows of erased owners."""
 
     def __init__(self, database: Database, *, retention: RetentionPolicy, interval: timedelta) -> None:
         super().__init__("pruning", interval.total_seconds())
@@ -39,7 +35,7 @@ class Pruner(PeriodicTask):
             StoredEvent: lambda: col(StoredEvent.occurred_at) < now() - retention.events,
         }
         self._exceptions: dict[type[SQLModel], ColumnElement[bool]] = {
-            # What some durable listener lacks, or can be given again.
+            # Events that a durable listener has not taken yet, or that can be replayed from a dead letter.
             StoredEvent: or_(
                 exists().where(col(User.id) == col(StoredEvent.user_id), col(User.undelivered_since).is_not(None)),
                 exists().where(
@@ -54,7 +50,7 @@ class Pruner(PeriodicTask):
         await self.prune()
 
     async def prune(self) -> int:
-        """Remove what is due, and return how many rows that were; none where another process is at it."""
+        """Remove what is due, and return the number of rows. It is 0 while another process prunes."""
         removed = 0
         async with self._database.locked(["prune"]) as locked, self._database.reading() as connection:
             if locked:
@@ -87,7 +83,7 @@ class Pruner(PeriodicTask):
             async with self._database.writer.begin() as writing:
                 await writing.execute(delete(key.class_).where(is_owned, key.between(keys[0], keys[-1])))
             removed += len(keys)
-            # Not from the beginning: the database would look again at all that it has removed only by mark.
+            # Not from the beginning, where the database would scan the rows that it has only marked as deleted.
             due = following.where(key > keys[-1])
         return removed
 
@@ -95,7 +91,7 @@ class Pruner(PeriodicTask):
         keys = inspect(model).primary_key
         names = [f"key_{key.name}" for key in keys]
         due = select(*keys).where(is_due, ~self._exceptions.get(model, false())).limit(self._retention.batch_rows)
-        # Asked again of each row: one that was due may have been replaced since.
+        # The condition is checked again for each row: one that was due may have been replaced since.
         statement = delete(model).where(
             *(key == bindparam(name) for key, name in zip(keys, names, strict=True)), is_due
         )

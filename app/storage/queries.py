@@ -103,7 +103,7 @@ class DatabaseQueries(Queries):
 
     async def webhook_deliveries(self, owner_id: UUID, webhook_id: UUID, limit: int) -> list[WebhookDeliveryRead]:
         """Return a webhook's newest deliveries, newest first; raise `NotFound` if the owner has no such webhook."""
-        # Joined from the webhook, so that one statement tells none from one that was told nothing yet.
+        # Joined from the webhook, so that one statement tells a missing webhook from one without deliveries.
         statement = (
             select(*DELIVERY_COLUMNS)
             .select_from(Webhook)
@@ -166,7 +166,7 @@ def _session_read(row: Row[*tuple[Any, ...]], current_session_id: UUID) -> Sessi
 
 
 def _post_read(row: Row[*tuple[Any, ...]]) -> PostRead:
-    # The row was valid when it was written: validating it again would only cost time.
+    # The row was validated when it was written. To validate it again would only cost time.
     return PostRead.model_construct(
         postID=row.postID, text=row.text, created_at=row.created_at, updated_at=row.updated_at, version=row.version
     )

@@ -41,7 +41,7 @@ class SessionRepository(Sessions):
     @override
     async def end_unused(self, user_id: UUID, *, keep: int) -> None:
         connection = await self._session.connection()
-        # MySQL deletes nothing that it finds with LIMIT in a query within the statement.
+        # MySQL does not allow LIMIT in a subquery of DELETE.
         newest_first = (
             select(col(Session.id))
             .where(col(Session.user_id) == user_id)

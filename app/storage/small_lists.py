@@ -53,10 +53,10 @@ def _statement() -> Any:
         .where(col(measured.user_id) == col(User.id))
         .scalar_subquery()
     )
-    # Only where there are few: to add up very many would take long.
+    # Only if there are few posts: to add up very many sizes would take long.
     size = case((one_too_many.is_(None), bytes_of_text))
-    # Ids as they are stored, for one comes with each post. In an order that an index does not give, MySQL would sort
-    # the posts with their texts.
+    # Ids stay as they are stored, because one comes with each post. The result is not ordered here: in an order that no
+    # index has, MySQL would sort the posts with their texts.
     return (
         select(type_coerce(col(User.id), LargeBinary), col(User.timeline_version), col(Post.position), *COLUMNS)
         .select_from(User)

@@ -97,7 +97,7 @@ class SqlUnitOfWork(UnitOfWork):
     async def _commit_and_publish(self, events: Sequence[Event]) -> None:
         stored = [StoredEvent.values_of(event) for event in events if isinstance(event, PostEvent)]
         if stored:
-            # Past the session, which nobody asks for them: that costs a third less.
+            # Past the ORM session: nothing looks these rows up in it, and it would add half of the cost again.
             await (await self._session.connection()).execute(_INSERT_EVENTS, stored)
         await self._session.commit()
         self.is_committed = True

@@ -18,7 +18,7 @@ from models import Erasure, Post, User, Webhook
 from models.columns import UTCDateTime, UUIDBytes, now
 from models.erasure import OWNED
 
-# Made once: putting them together takes longer than to run them.
+# Statements are built once: to build them takes longer than to run them.
 _ADVANCED = {
     "timeline_version": col(User.timeline_version) + bindparam("by", type_=BigInteger),
     "undelivered_since": func.coalesce(col(User.undelivered_since), bindparam("at", type_=UTCDateTime)),
@@ -26,13 +26,13 @@ _ADVANCED = {
 _IS_ONE = col(User.id) == bindparam("user_id", type_=UUIDBytes)
 _ARE_SEVERAL = col(User.id).in_(bindparam("user_ids", expanding=True, type_=UUIDBytes))
 _ADVANCE_AND_RETURN = update(User).where(_IS_ONE).values(_ADVANCED).returning(col(User.timeline_version))
-# MySQL has no UPDATE … RETURNING, but sends LAST_INSERT_ID along with its answer: still one round trip.
-_ADVANCE_AND_SEND = (
+# MySQL has no UPDATE … RETURNING, but reports LAST_INSERT_ID with its answer: still one round trip.
+_ADVANCE_AND_REPORT = (
     update(User)
     .where(_IS_ONE)
     .values(_ADVANCED | {"timeline_version": func.last_insert_id(_ADVANCED["timeline_version"])})
 )
-# Whoever is being written to elsewhere would make all the others wait.
+# Without SKIP LOCKED, one user whose row is locked elsewhere would delay all the others.
 _LOCK_FREE = select(col(User.id), col(User.timeline_version)).where(_ARE_SEVERAL).with_for_update(skip_locked=True)
 _ADVANCE_SEVERAL = update(User).where(_ARE_SEVERAL).values(_ADVANCED)
 
@@ -63,7 +63,7 @@ class UserRepository(Users):
     @override
     async def delete(self, user: User) -> None:
         connection = await self._session.connection()
-        # Locked, so that nothing more is queued for them.
+        # Locked, so that no delivery is queued meanwhile.
         webhooks = select(col(Webhook.id)).where(col(Webhook.user_id) == user.id).order_by(col(Webhook.id))
         owner_ids = [user.id, *(await connection.execute(webhooks.with_for_update())).scalars()]
         is_small = user.timeline_version <= self._retention.inline_rows
@@ -108,7 +108,7 @@ class UserRepository(Users):
         if connection.dialect.update_returning:
             version = await connection.scalar(_ADVANCE_AND_RETURN, values)
         else:
-            result = await connection.execute(_ADVANCE_AND_SEND, values)
+            result = await connection.execute(_ADVANCE_AND_REPORT, values)
             version = result.lastrowid if result.rowcount else None
         if version is None:
             raise Unauthenticated

@@ -82,7 +82,7 @@ def node(database: Database) -> Node:
 async def test_a_follower_sees_each_change_as_it_is_committed(node: Node) -> None:
     user_id, session_id = await node.add_user()
     entries = node.feed.follow(user_id, session_id, None)
-    assert await anext(entries) is Signal.STILL_HERE
+    assert await anext(entries) is Signal.HEARTBEAT
     seeing = asyncio.create_task(take(entries, 3))
     await asyncio.sleep(0.1)
 
@@ -180,7 +180,7 @@ async def test_a_quiet_timeline_is_heard_from_now_and_then(database: Database) -
     entries = node.feed.follow(user_id, session_id, None)
 
     async with asyncio.timeout(5):
-        assert [await anext(entries) for _ in range(4)] == [Signal.STILL_HERE] * 4
+        assert [await anext(entries) for _ in range(4)] == [Signal.HEARTBEAT] * 4
 
 
 async def test_the_feed_ends_with_its_session(node: Node) -> None:

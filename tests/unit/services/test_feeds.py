@@ -20,7 +20,7 @@ async def write(world: World, user: Principal, count: int = 1) -> None:
 async def follow(world: World, user: Principal, after: int | None) -> AsyncIterator[Entry]:
     """Return a feed that has begun: the first entry says that it is open."""
     entries = world.feeds.follow(user.user_id, user.session_id, after)
-    assert await anext(entries) is Signal.STILL_HERE
+    assert await anext(entries) is Signal.HEARTBEAT
     return entries
 
 
