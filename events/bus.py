@@ -12,11 +12,11 @@ Listener = Callable[[EventT], Awaitable[None]]
 
 
 class EventBus:
-    """Tells listeners of events, by the event's class.
+    """Calls listeners with events, by the event's class.
 
-    The publisher waits for its listeners, which run one after the other in the order they subscribed: what a listener
-    did is done when `publish` returns. Subscribe here what an answer depends on, and keep it quick; work that nobody
-    waits for belongs to Litestar's own `@listener`.
+    The publisher waits for the listeners, which are called one after the other in the order of their subscription: all
+    have run when `publish` returns. Subscribe what an answer depends on, and keep it quick. Work that no request waits
+    for belongs to Litestar's own `@listener`.
     """
 
     def __init__(self) -> None:
@@ -27,9 +27,9 @@ class EventBus:
         self._listeners[event_type].append(listener)
 
     async def publish(self, event: object) -> None:
-        """Tell every listener of the event.
+        """Call every listener of the event.
 
-        A listener that raises is logged and takes nothing from the others or from the publisher.
+        If one raises, that is logged. The other listeners and the publisher are not affected.
         """
         for event_type, listeners in self._listeners.items():
             if not isinstance(event, event_type):
@@ -37,5 +37,5 @@ class EventBus:
             for listener in listeners:
                 try:
                     await listener(event)
-                except Exception:  # whatever an extension raises stays its own
+                except Exception:  # a listener's failure must not fail the request
                     logger.exception("listener %r failed on %s", listener, type(event).__name__)

@@ -10,13 +10,13 @@ logger = logging.getLogger(__name__)
 
 
 class TolerantEventEmitter(SimpleEventEmitter):
-    """Litestar's emitter, for events that may have no listener and listeners that may fail.
+    """Litestar's emitter, but it accepts events without a listener and survives listeners that fail.
 
-    The emitter it extends raises on an event nobody listens to, and stops for good when one listener raises.
+    Litestar's own raises on an event without a listener, and stops for good if a listener raises.
     """
 
     def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
-        """Hand the event to its listeners, which run in the background, unordered; their failures are logged."""
+        """Call the event's listeners in the background, in no particular order. Failures are logged."""
         if self._send_stream is None:
             return
         for registered in self.listeners.get(event_id, ()):

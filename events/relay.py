@@ -1,4 +1,4 @@
-"""Delivery that survives a crash: every event at least once, each user's in order."""
+"""The relay: delivers stored events to durable listeners, at least once and in order per user."""
 
 import asyncio
 import logging
@@ -24,13 +24,13 @@ _MAX_CONCURRENT_USERS = 8
 class DurableListener:
     """A listener whose progress is kept in the database, under `name` (at most 64 characters).
 
-    `take` is called with events of one user, in the order of their versions; those of several users may be delivered at
-    the same time. Where it raises, or takes too long, they are delivered again later, and after a crash too: so it must
-    bear to be given an event twice. Under a new name it begins, when a user's timeline next changes, with the oldest
-    event of that user that is kept; `litestar events replay` brings it the others.
+    `take` is called with events of one user, in the order of their versions. Events of several users may be delivered
+    concurrently. If it raises or times out, the same events are delivered again later, and also after a crash: it must
+    be idempotent. A listener with a new name starts, for each user, when their timeline next changes, with the oldest
+    event that is kept. `litestar events replay` delivers the others.
 
-    `choose`, if given, is asked first, once for many users: it returns those of them whose events matter to the
-    listener, and the others' are taken as delivered.
+    `choose`, if given, is called first, once for many users. It returns the users whose events matter to the listener;
+    the events of the others count as delivered.
     """
 
     name: str
@@ -39,7 +39,7 @@ class DurableListener:
 
 
 class Backlog(NamedTuple):
-    """The next events that a listener lacks of one user, after `version`; the first has failed `attempts` times."""
+    """A user's undelivered events after `version`, in order. Delivery of the first has failed `attempts` times."""
 
     user_id: UUID
     version: int
@@ -48,21 +48,21 @@ class Backlog(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Some users' next events, claimed by nobody else. Where it is full, there may be more users who are due."""
+    """Backlogs that no other process can claim meanwhile. If it is full, more users may be due."""
 
     backlogs: Sequence[Backlog]
     is_full: bool
 
 
 class Taken(NamedTuple):
-    """The listener took everything up to `version`."""
+    """The listener took every event up to `version`."""
 
     backlog: Backlog
     version: int
 
 
 class Failed(NamedTuple):
-    """The listener failed, and is given the same events again after `delay`."""
+    """The listener failed. The same events are delivered again after `delay`."""
 
     backlog: Backlog
     error: str
@@ -70,7 +70,7 @@ class Failed(NamedTuple):
 
 
 class GivenUp(NamedTuple):
-    """The listener failed so often on its next event that it goes on without it."""
+    """The listener failed too often on its next event, which becomes a dead letter."""
 
     backlog: Backlog
     error: str
@@ -80,7 +80,7 @@ Outcome = Taken | Failed | GivenUp
 
 
 class Due(IntEnum):
-    """How much a listener lacked at the last look."""
+    """How much was due for a listener when it was last checked."""
 
     NOTHING = 0
     SOME = 1
@@ -88,27 +88,26 @@ class Due(IntEnum):
 
 
 class Outbox(Protocol):
-    """Where events wait for those who must not miss one."""
+    """Where stored events wait for durable listeners."""
 
     def claim(self, listener: str) -> AbstractAsyncContextManager[Claim]:
-        """Yield what the listener lacks and is due."""
+        """Claim and yield backlogs of the listener that are due."""
         ...
 
     async def mark(self, listener: str, outcomes: Sequence[Outcome]) -> None:
-        """Keep what became of claimed backlogs, all in one transaction."""
+        """Store the outcomes of claimed backlogs, all in one transaction."""
 
     async def mark_delivered(self) -> None:
-        """Put those users aside whose newest event every durable listener has."""
+        """Mark the users whose newest event every durable listener has taken as having nothing undelivered."""
 
 
 @dataclass(frozen=True)
 class RelayPolicy:
-    """How patient a relay is. Times are in seconds.
+    """The timeouts and retries of a relay. Times are in seconds.
 
-    `poll` is how often it looks for what nobody woke it for, `gather` how long it lets a burst gather after a batch
-    that was not full, `timeout` what one call of a listener may take. A failed delivery is repeated after
-    `first_delay`, which doubles up to `longest_delay`, of which a random part between half and all is waited; after
-    `attempts` it is given up.
+    The relay polls every `poll` for events that it was not woken for, and waits `gather` after a batch that was not
+    full, so that a burst shares a batch. One call of a listener may take `timeout`. A failed delivery is retried with
+    exponential backoff and jitter, from `first_delay` to `longest_delay`. After `attempts` it becomes a dead letter.
     """
 
     poll: float = 1
@@ -119,12 +118,12 @@ class RelayPolicy:
     longest_delay: float = 900
 
     def delay(self, attempts: int) -> timedelta:
-        """Return how long to wait after so many failures."""
+        """Return the delay before the next attempt, after so many failures."""
         return backoff(attempts, first=self.first_delay, longest=self.longest_delay)
 
 
 class Relay:
-    """Brings stored events to one durable listener. Any number of processes may run one for the same listener."""
+    """Delivers stored events to one durable listener. Any number of processes may run a relay for the same listener."""
 
     def __init__(self, listener: DurableListener, outbox: Outbox, policy: RelayPolicy) -> None:
         self._listener = listener
@@ -135,16 +134,16 @@ class Relay:
         self._marked_at = 0.0
 
     async def on_change(self, _: PostEvent) -> None:
-        """Look for what is new at once."""
+        """Check for new events at once."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Deliver until told to stop, and then finish the calls that have begun."""
+        """Deliver until stopped, then finish the calls that have begun."""
         batches: set[asyncio.Task[Due]] = set()
         while not self._stopping.is_set():
             self._woken.clear()
             batches.add(asyncio.create_task(self._deliver_or_log()))
-            # A call that hangs holds up its own batch only.
+            # A call that hangs delays its own batch only.
             done, batches = await asyncio.wait(
                 batches,
                 timeout=self._policy.poll if len(batches) < MAX_CONCURRENT_BATCHES else None,
@@ -168,25 +167,25 @@ class Relay:
         """Deliver one batch, and return how much was due."""
         turns = asyncio.Semaphore(_MAX_CONCURRENT_USERS)
 
-        async def take_turn(backlog: Backlog) -> Outcome | None:
+        async def deliver_in_turn(backlog: Backlog) -> Outcome | None:
             if backlog.user_id not in chosen:
                 return Taken(backlog, backlog.events[-1].version)
             async with turns:
-                return None if self._stopping.is_set() else await self._offer(backlog)
+                return None if self._stopping.is_set() else await self._deliver_to_listener(backlog)
 
         async with self._outbox.claim(self._listener.name) as (backlogs, is_full):
             chosen: Collection[UUID] = {backlog.user_id for backlog in backlogs}
             if self._listener.choose is not None and chosen:
-                # After the events were read: who comes to matter later does so by what happens later.
+                # After the events were read: a user who is chosen only later has a later event.
                 chosen = await self._listener.choose(chosen)
-            outcomes = await asyncio.gather(*(take_turn(backlog) for backlog in backlogs))
+            outcomes = await asyncio.gather(*(deliver_in_turn(backlog) for backlog in backlogs))
             await self._outbox.mark(self._listener.name, [outcome for outcome in outcomes if outcome is not None])
         if is_full:
             return Due.MORE_THAN_A_BATCH
         return Due.SOME if backlogs else Due.NOTHING
 
-    async def _offer(self, backlog: Backlog) -> Outcome:
-        # What failed is offered alone, so that only the event that is at fault is ever given up.
+    async def _deliver_to_listener(self, backlog: Backlog) -> Outcome:
+        # After a failure the first event is delivered alone, so that only the failing one becomes a dead letter.
         events = backlog.events[:1] if backlog.attempts else backlog.events
         try:
             async with asyncio.timeout(self._policy.timeout):
@@ -196,7 +195,7 @@ class Relay:
             if attempts < self._policy.attempts:
                 logger.warning("durable listener %s failed, attempt %d: %s", self._listener.name, attempts, error)
                 return Failed(backlog, error, self._policy.delay(attempts))
-            logger.exception("durable listener %s gives up on an event", self._listener.name)
+            logger.exception("durable listener %s failed too often: the event is a dead letter", self._listener.name)
             return GivenUp(backlog, error)
         return Taken(backlog, events[-1].version)
 

@@ -13,7 +13,7 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omi
     """A committed change to one post, at its position in the owner's timeline.
 
     `version` is the version that the change gave the timeline: 1 for the user's first, without gaps, in commit order.
-    `traceparent` is the place of the request that made it in a trace (W3C Trace Context), if that was followed.
+    `traceparent` is the request's place in a trace (W3C Trace Context), if it was traced.
     """
 
     type: ClassVar[EventType]
@@ -44,16 +44,16 @@ class PostDeletedEvent(PostEvent, frozen=True, kw_only=True, tag="post.deleted")
 
 
 class SessionsChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A user's sessions are other ones than before: opened, ended, or gone with the user.
+    """A user's sessions have changed: one was opened, some ended, or the user was erased.
 
-    It is no change to a post, so it has no place in the timeline and is not stored.
+    It is not a change of a post, so it has no version and is not stored.
     """
 
     user_id: UUID
 
 
 class DeliveriesQueued(msgspec.Struct, frozen=True, kw_only=True):
-    """There is something new to tell webhooks. It is not stored: the queue itself is."""
+    """Deliveries were queued for webhooks. The event is not stored; the queue is."""
 
 
 Event = PostEvent | SessionsChanged | DeliveriesQueued
@@ -72,6 +72,6 @@ def decode(payload: bytes) -> PostCreatedEvent | PostUpdatedEvent | PostDeletedE
     """Return the event that `encode` made the payload of.
 
     Raises:
-        msgspec.ValidationError: The payload is no event of a known type.
+        msgspec.ValidationError: The payload is not an event of a known type.
     """
     return _decoder.decode(payload)

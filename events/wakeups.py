@@ -1,4 +1,4 @@
-"""Wakes those who follow a timeline when there may be something new in it."""
+"""Wakes the feeds of a timeline when it may have changed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from events.types import PostEvent, SessionsChanged
 
 
 class Wakeups:
-    """Who follows whose timeline in this process.
+    """The followers of each timeline in this process.
 
-    Being woken says only that it is worth a look: what is new, a follower reads from the database.
+    A wake-up carries nothing: a follower that is woken reads from the database what has changed.
     """
 
     def __init__(self) -> None:
@@ -33,12 +33,12 @@ class Wakeups:
 
     @property
     def followed(self) -> list[UUID]:
-        """Whose timelines are followed at the moment."""
+        """The users whose timelines are followed at the moment."""
         return list(self._followers)
 
     @property
     def followers(self) -> int:
-        """How many follow one at the moment."""
+        """The number of followers at the moment."""
         return sum(map(len, self._followers.values()))
 
     def wake(self, user_id: UUID) -> None:
@@ -47,11 +47,11 @@ class Wakeups:
             event.set()
 
     async def on_change(self, event: PostEvent | SessionsChanged) -> None:
-        """Wake those who follow the timeline of the event."""
+        """Wake the followers of the event's timeline."""
         self.wake(event.user_id)
 
     def stop(self) -> None:
-        """Tell every follower, now and from now on, that the process is about to end."""
+        """Wake every follower and set `is_stopping`: the process is shutting down."""
         self.is_stopping = True
         for user_id in self._followers:
             self.wake(user_id)

@@ -1,4 +1,4 @@
-"""Litestar's JWT backend as this service uses it: who a request speaks for, and whether their session is alive."""
+"""Litestar's JWT backend, with a session behind each token: a token is valid while its session is alive."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +32,7 @@ class AccessToken(Token):
 
     def encode(self, secret: str, algorithm: str) -> str:
         """Return the signed token."""
-        # A token of the future is refused, and so a new one would be on a node whose clock is behind.
+        # A token from the future is refused. Without tolerance, so would a new one be on a node whose clock is behind.
         issued_at = self.iat - _CLOCK_TOLERANCE
         claims = {"sub": self.sub, "sid": self.sid, "jti": self.jti, "iat": issued_at, "exp": self.exp}
         return jwt.encode(claims, secret, algorithm, headers={"kid": key_id(secret)})
@@ -45,19 +45,19 @@ class BearerMiddleware(JWTAuthenticationMiddleware):
     """Litestar's JWT middleware, for the scheme `Bearer` and no other (RFC 6750, section 2.1)."""
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """Return whom the request's token speaks for."""
+        """Authenticate the request by its token."""
         return await self.authenticate_token(_bearer_token(header(connection.scope, "authorization") or ""), connection)
 
 
 class PrincipalFinder:
-    """Tells whom an `Authorization` header speaks for, on routes that are open without one."""
+    """Authenticates requests on routes that need no authentication but use it if it is there."""
 
     def __init__(self, auth: JWTAuth[Principal, AccessToken], timelines: Timelines) -> None:
         self._auth = auth
         self._timelines = timelines
 
     async def find(self, authorization: str | None) -> Principal | None:
-        """Return the principal, or `None` where the header is missing or opens nothing."""
+        """Return the principal, or `None` if the header is missing or its token not valid."""
         try:
             token = self._auth.token_cls.decode(
                 _bearer_token(authorization or ""),
@@ -87,7 +87,7 @@ class JWTAccessTokens(AccessTokens):
 
 
 def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines) -> JWTAuth[Principal, AccessToken]:
-    """Return the backend that guards every route without `exclude_from_auth`."""
+    """Return the backend that authenticates every route without `exclude_from_auth`."""
     verified = VerifiedTokens[AccessToken]()
 
     @dataclass
@@ -114,7 +114,7 @@ def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines)
         retrieve_user_handler=retrieve_principal,
         authentication_middleware_class=BearerMiddleware,
         require_claims=["exp", "iat", "sub", "jti", "sid"],
-        # HEAD and the like must not get around the guard; only a preflight request carries no token.
+        # Every method is authenticated, except OPTIONS: a preflight request carries no token.
         exclude_http_methods=["OPTIONS"],
     )
 
@@ -127,7 +127,7 @@ def _bearer_token(authorization: str) -> str:
     return token.strip()
 
 
-# Tokens come again and again, and with them the same ids.
+# The same tokens come again and again, with the same ids.
 _uuid = lru_cache(maxsize=65_536)(UUID)
 
 

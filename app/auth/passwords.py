@@ -1,4 +1,4 @@
-"""Password hashing: slow on purpose, and so kept off the event loop and within bounds."""
+"""Password hashing: slow on purpose, so it runs in threads of its own, with a bounded queue."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ class Argon2Passwords(Passwords):
             argon2__parallelism=parallelism,
         )
         self._executor = ThreadPoolExecutor(
-            max_workers=threads, thread_name_prefix="argon2", initializer=_let_others_first
+            max_workers=threads, thread_name_prefix="argon2", initializer=_lower_priority
         )
         self._limit = threads + queue_limit
         self.pending = 0
@@ -58,7 +58,7 @@ class Argon2Passwords(Passwords):
         return self._context.needs_update(password_hash)
 
     def close(self) -> None:
-        """Wait for what is being hashed, and end the threads."""
+        """Wait for the running hashes, and end the threads."""
         self._executor.shutdown(cancel_futures=True)
 
     async def _run(self, work: Callable[[], ResultT]) -> ResultT:
@@ -73,7 +73,7 @@ class Argon2Passwords(Passwords):
             self.pending -= 1
 
 
-def _let_others_first() -> None:
-    # Requests that take a moment are not to wait for a core behind hashing. Only Linux has a priority for each thread.
+def _lower_priority() -> None:
+    # Short requests should not wait for a core behind hashing. Only Linux has priorities for threads.
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

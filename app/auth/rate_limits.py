@@ -1,4 +1,4 @@
-"""Limits on how often something may be tried, by fixed windows."""
+"""Rate limits with fixed windows."""
 
 import asyncio
 import time
@@ -21,10 +21,10 @@ _IPV6_CUSTOMER_PREFIX = 64
 
 
 class RateLimit(FailureLimit):
-    """How often each key may do one thing, such as `"5/minute;20/hour"`: windows of growing length, all of which hold.
+    """How often each key may do one thing. All windows apply, such as those of `"5/minute;20/hour"`.
 
-    All processes count together where they have `SharedCounts`, and while those can be reached; otherwise each counts
-    for itself. `failures` counts the failed attempts in this process.
+    With `SharedCounts`, all processes count together while Redis can be used. Otherwise each counts for itself.
+    `failures` is the number of failed attempts in this process.
     """
 
     def __init__(self, name: str, windows: str, shared: SharedCounts | None = None) -> None:
@@ -33,11 +33,11 @@ class RateLimit(FailureLimit):
         self._shared = shared
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self.failures = 0
-        # A lock lives as long as somebody holds it or waits for it.
+        # A lock is dropped when no attempt holds it or waits for it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def hit(self, key: str) -> None:
-        """Count one use, and raise `TooManyRequests` when it is one too many."""
+        """Count one use; raise `TooManyRequests` if it exceeds a window."""
         for window in self._windows:
             if not await self._ask(lambda limiter: limiter.hit, window, key):
                 raise await self._refusal(window, key)
@@ -79,7 +79,7 @@ class RateLimit(FailureLimit):
 
 
 def client_key(host: str | None) -> str:
-    """Return what a client's address is limited under: itself, or the /64 that one IPv6 customer has to choose from."""
+    """Return the key of a client's address: the address, or the /64 network of an IPv6 address."""
     try:
         address = ip_address(host or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The tokens of a session: what they look like, and how a genuine one is told from a forgery."""
+"""Issues and verifies the tokens of a session."""
 
 import base64
 import hashlib
@@ -18,17 +18,17 @@ from models.session import USER_AGENT_LENGTH
 
 
 class RefreshClaim(NamedTuple):
-    """What a refresh token says of itself, before it is known to be genuine."""
+    """The contents of a refresh token."""
 
     session_id: UUID
     generation: int
 
 
 class SessionTokens:
-    """Draws a session's access and refresh tokens.
+    """Issues a session's access and refresh tokens.
 
-    A refresh token is `session.generation.signature`. The signature is derived from the other two and the secret, so a
-    token can be drawn again: that is how two concurrent exchanges of one token get the same successor although only a
+    A refresh token is `session.generation.signature`. The signature is derived from the other two and the secret, so
+    the same token can be issued again: two concurrent exchanges of one token get the same successor, although only a
     hash of it is stored.
     """
 
@@ -61,7 +61,7 @@ class SessionTokens:
         return tokens
 
     def repeat(self, session: Session) -> TokenPair:
-        """Return tokens of the session's present generation, of which the refresh token is the same each time."""
+        """Return tokens of the session's current generation. The refresh token is the same each time."""
         return TokenPair(
             access_token=self._access_tokens.issue(session.user_id, session.id),
             expires_in=self._access_tokens.lifetime,
@@ -69,10 +69,10 @@ class SessionTokens:
         )
 
     def claim(self, refresh_token: str) -> RefreshClaim:
-        """Return what the token says of itself.
+        """Verify the token's signature, and return its contents.
 
         Raises:
-            Unauthenticated: It was drawn with none of the secrets, or is no refresh token at all.
+            Unauthenticated: It is not a refresh token, or was not signed with any of the secrets.
         """
         try:
             session, generation, _ = refresh_token.split(".")
@@ -84,12 +84,12 @@ class SessionTokens:
         return claim
 
     def is_newest(self, session: Session, refresh_token: str) -> bool:
-        """Return whether this is the session's present refresh token."""
+        """Return whether this is the session's current refresh token."""
         return hmac.compare_digest(session.refresh_token_hash, self._hash(refresh_token))
 
     @staticmethod
     def _hash(refresh_token: str) -> str:
-        # A fast hash serves: there is nothing in the token to guess.
+        # A fast hash is enough, because the token can't be guessed.
         return hashlib.sha256(refresh_token.encode()).hexdigest()
 
     @staticmethod

@@ -27,18 +27,19 @@ class EventCommands(CLIPlugin):
         """Add the commands."""
         inspection = self._inspection
 
-        @cli.group(help="See what durable listeners lack, and deliver again.")
+        @cli.group(help="Show the backlogs of durable listeners, and replay events.")
         def events() -> None: ...
 
-        @events.command(help="How far each durable listener is.")
+        @events.command(help="Show the backlog of each durable listener.")
         def status() -> None:
             rows = [
                 (one.listener, one.behind, one.events, _time(one.since), one.failing, one.error, one.dead)
                 for one in self._answer(inspection.status)
             ]
-            _print_table(("LISTENER", "USERS BEHIND", "EVENTS", "SINCE", "USERS FAILING", "WITH", "DEAD LETTERS"), rows)
+            heads = ("LISTENER", "USERS BEHIND", "EVENTS", "SINCE", "USERS FAILING", "ERROR", "DEAD LETTERS")
+            _print_table(heads, rows)
 
-        @events.command(help="The events that a listener failed on too often.")
+        @events.command(help="Show the dead letters: events that a listener failed on too often.")
         def dead() -> None:
             rows = [
                 (letter.listener, letter.user_id, letter.version, type_, letter.error, _time(letter.given_up_at))
@@ -47,10 +48,10 @@ class EventCommands(CLIPlugin):
             _print_table(("LISTENER", "USER", "VERSION", "EVENT", "ERROR", "GIVEN UP"), rows)
 
         @events.command(
-            help="Deliver dead letters to LISTENER again, and in order what followed them; the running service does it."
+            help="Replay the dead letters of LISTENER, and in order what followed. The running service delivers them."
         )
         @click.argument("listener", type=click.Choice(sorted(inspection.listeners)))
-        @click.option("--all", "everything", is_flag=True, help="Not only dead letters: every event that is kept.")
+        @click.option("--all", "everything", is_flag=True, help="Replay every kept event, not only dead letters.")
         @click.option("--user", type=click.UUID, help="With --all: only this user's.")
         def replay(listener: str, *, everything: bool, user: UUID | None) -> None:
             if user is not None and not everything:

@@ -1,4 +1,4 @@
-"""`litestar run`: the checks an operator should hear of at once, and the server."""
+"""`litestar run`: checks whose failure the operator should see at once, and the server."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ _GRACE_SECONDS = 20
 
 
 class RunCommand(CLIPlugin):
-    """Checks what `litestar run` is about to rely on, prints where the service can be found, and serves."""
+    """Makes `litestar run` check port and database, print its address, and serve."""
 
     def __init__(self, database: Database, trusted_proxies: tuple[str, ...]) -> None:
         self._database = database
@@ -44,12 +44,12 @@ class RunCommand(CLIPlugin):
         Raises:
             SystemExit: Something is missing; the message is one line for the operator.
         """
-        # Uvicorn reads it. Its own default would let every local client name any address as its own.
+        # Uvicorn reads it. Its default would believe the X-Forwarded-For of every local client.
         os.environ["FORWARDED_ALLOW_IPS"] = ",".join(self._trusted_proxies)
         context = click.get_current_context()
         _check(self._database, context.params)
         if not any(context.params[name] for name in ("reload", "reload_dir", "reload_include", "reload_exclude")):
-            with _adding_up(context.params["wc"]):
+            with _sharing_metrics(context.params["wc"]):
                 _serve(context.obj, context.params)
             context.exit()
         yield
@@ -59,8 +59,8 @@ class RunCommand(CLIPlugin):
 
 
 @contextmanager
-def _adding_up(workers: int) -> Iterator[None]:
-    """Let several workers add up their metrics: whichever is asked answers for all."""
+def _sharing_metrics(workers: int) -> Iterator[None]:
+    """Give several workers a folder in which they share their metrics, so that any of them answers for all."""
     if workers == 1 or DIRECTORY_VARIABLE in os.environ:
         yield
         return
@@ -77,12 +77,12 @@ def _adding_up(workers: int) -> Iterator[None]:
 
 
 def _serve(env: Any, options: Mapping[str, Any]) -> None:
-    """Serve until told to stop.
+    """Serve until stopped.
 
-    Litestar's own command would start several workers as a child that hears of no signal, and let one worker wait
-    without end for an answer that is never finished.
+    Litestar's own command would start several workers in a child process that gets no signal, and would let a worker
+    wait without end for an answer that is never finished.
     """
-    # Uvicorn raises the signal that stopped it once more when all is done. By then leaving is no failure.
+    # After its shutdown, uvicorn raises the signal that stopped it again. By then the exit code is 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         env.app_path,
@@ -93,7 +93,7 @@ def _serve(env: Any, options: Mapping[str, Any]) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         access_log=False,
         server_header=False,
-        # It is set up already.
+        # It is configured already.
         log_config=None,
         **{name: options[name] for name in ("host", "port", "fd", "uds", "ssl_certfile", "ssl_keyfile")},
     )
@@ -139,6 +139,6 @@ async def _check_database(database: Database) -> None:
             f"the database {database.url.render_as_string(hide_password=True)} can't be used: {reason(error)}"
         ) from None
     finally:
-        # The pool belongs to the loop that ends here.
+        # The connections belong to the event loop that ends here.
         with suppress(*FAULTS):
             await database.close()

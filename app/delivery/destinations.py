@@ -1,4 +1,4 @@
-"""Where strangers may have the service call: not what only this machine can reach."""
+"""The addresses that webhooks may call: public ones, and networks that the operator allows."""
 
 import asyncio
 import socket
@@ -17,13 +17,13 @@ Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
 
 _RESOLVE_SECONDS = 5
-_RESOLVED_AT_ONCE = 8
+_MAX_CONCURRENT_LOOKUPS = 8
 
-# What a translator (RFC 6052) hands on to the IPv4 address in the last 32 bits.
+# A translator (RFC 6052) forwards these to the IPv4 address in the last 32 bits.
 _TRANSLATED = ip_network("64:ff9b::/96")
 
-# Not public either, whatever this version of Python takes them for: special purposes (RFC 6890), translators' own
-# prefixes (RFC 8215), IPv4 in IPv6 of old kinds, and an address that Azure gives its hosts.
+# Not public either, although `ipaddress` may say so: special purposes (RFC 6890), local translator prefixes
+# (RFC 8215), deprecated forms of IPv4 in IPv6, and Azure's host address.
 _SPECIAL = tuple(
     ip_network(network)
     for network in (
@@ -40,16 +40,16 @@ _SPECIAL = tuple(
 
 
 class ForbiddenDestination(Exception):
-    """The name stands for an address that may not be called, or for none."""
+    """The host resolves to an address that may not be called, or to none."""
 
 
 class PublicDestinations(Destinations):
-    """Which addresses may be called: public ones, and those in `allowed` networks."""
+    """Resolves host names, and refuses those with an address that is neither public nor in an `allowed` network."""
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
         self._allowed = tuple(allowed)
-        # A dead name server holds a thread for long, and those of the event loop resolve the database's name too.
-        self._resolvers = ThreadPoolExecutor(_RESOLVED_AT_ONCE, thread_name_prefix="resolver")
+        # A dead name server blocks a thread for long. The event loop's own threads resolve the database's name too.
+        self._resolvers = ThreadPoolExecutor(_MAX_CONCURRENT_LOOKUPS, thread_name_prefix="resolver")
 
     @override
     async def check(self, url: str) -> None:
@@ -62,7 +62,7 @@ class PublicDestinations(Destinations):
             raise InvalidRequest("The address can't be used.", [{"field": "url", "message": message}]) from None
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """Return the addresses that the name stands for.
+        """Return the addresses of the host.
 
         Raises:
             ForbiddenDestination: One of them may not be called, or there is none.
@@ -79,7 +79,7 @@ class PublicDestinations(Destinations):
         return addresses
 
     async def close(self) -> None:
-        """Resolve no more names."""
+        """Stop resolving names."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     def _is_allowed(self, address: _Address) -> bool:

@@ -1,4 +1,4 @@
-"""The stored events as an outbox: who lacks which, and how far each durable listener has come."""
+"""The outbox: stored events, and each durable listener's progress through them."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -37,7 +37,7 @@ class SqlOutbox(Outbox):
         self._policy = policy
         self._listeners = listeners
         self._claimed_here: set[tuple[str, UUID]] = set()
-        # Whom another process delivers for: left out for a while, or those behind them would not be looked at.
+        # Users claimed by another process are left out for a while. Otherwise they would fill each batch.
         self._claimed_elsewhere: dict[tuple[str, UUID], float] = {}
 
     @override
@@ -57,20 +57,20 @@ class SqlOutbox(Outbox):
         )
         async with self._database.reading() as connection:
             user_ids = (await connection.execute(due)).scalars().all()
-        # Another batch of this process may have claimed some while that was read.
+        # Another batch of this process may have claimed some of them meanwhile.
         claims = {(listener, user_id) for user_id in user_ids} - self._claimed_here
         if not claims:
             yield Claim([], is_full=False)
             return
         self._claimed_here |= claims
         try:
-            # Unlike locks on rows, these are in the way of nobody who changes or erases the user.
+            # Advisory locks: unlike row locks, they do not block changes or the erasure of the user.
             names = {f"deliver:{listener}:{user_id}": user_id for _, user_id in claims}
             async with self._database.locked(names) as locked:
                 user_ids = [names[name] for name in locked]
                 refused = claims - {(listener, user_id) for user_id in user_ids}
                 self._claimed_elsewhere |= dict.fromkeys(refused, monotonic() + self._policy.left_out_seconds)
-                # Not where another process has some: it brings the others too, and a pause keeps the two apart.
+                # If another process holds some of them, it delivers the next ones too, and a pause keeps the two apart.
                 is_full = len(locked) == self._policy.users_per_batch
                 yield Claim(await self._backlogs(listener, user_ids), is_full)
         finally:
@@ -104,7 +104,7 @@ class SqlOutbox(Outbox):
             pass
 
     async def _mark_some_delivered(self) -> bool:
-        """Put some aside, and return whether there may be more."""
+        """Mark some users, and return whether there may be more."""
         reached = (
             select(func.count())
             .where(
@@ -120,8 +120,8 @@ class SqlOutbox(Outbox):
         if not user_ids:
             return False
         async with self._database.writer.begin() as connection:
-            # Their writers wait for this lock, so that none adds an event between the look and the update; and whoever
-            # is being written to at this moment has something to deliver anyway.
+            # Writers of these users wait for the lock, so none adds an event between the check and the update. A user
+            # whose row is locked is being written to, and has something to deliver anyway.
             locked = select(col(User.id)).where(col(User.id).in_(user_ids)).with_for_update(skip_locked=True)
             held = (await connection.execute(locked)).scalars().all()
             still = (await connection.execute(done.where(col(User.id).in_(held)))).scalars().all()
@@ -129,7 +129,7 @@ class SqlOutbox(Outbox):
         return len(user_ids) == self._policy.events_per_batch and len(still) > 0
 
     async def _backlogs(self, listener: str, user_ids: list[UUID]) -> list[Backlog]:
-        """Return what is due of these users, asked anew now that no other process can deliver it."""
+        """Return what is due for these users, read again now that no other process can deliver it."""
         version = func.coalesce(col(ListenerProgress.version), 0)
         statement = (
             select(
@@ -155,7 +155,7 @@ class SqlOutbox(Outbox):
             if events:
                 backlogs.append(backlog)
             else:
-                # History that is not kept any more is not waited for.
+                # The events were pruned, so the listener continues without them.
                 forgotten.append(Taken(backlog, of_user[0].timeline_version))
         await self.mark(listener, forgotten)
         return backlogs
@@ -174,7 +174,7 @@ def _is_due() -> ColumnElement[bool]:
 
 
 def _is_where_it_was(listener: str, backlog: Backlog) -> ColumnElement[bool]:
-    """Whether nobody delivered the same meanwhile, nor asked for a repetition."""
+    """Return the condition that nothing was delivered or replayed meanwhile."""
     return and_(
         col(ListenerProgress.listener) == listener,
         col(ListenerProgress.user_id) == backlog.user_id,
@@ -198,7 +198,7 @@ def _advance(listener: str, taken: Sequence[Taken]) -> Update:
 
 
 async def _begin_progress(connection: AsyncConnection, listener: str, user_ids: Collection[UUID]) -> None:
-    """Insert the rows that are missing, of users who may be new to the listener."""
+    """Insert the missing progress rows of users who may be new to the listener."""
     if not user_ids:
         return
     known = select(col(ListenerProgress.user_id)).where(
@@ -206,7 +206,7 @@ async def _begin_progress(connection: AsyncConnection, listener: str, user_ids: 
     )
     new = set(user_ids) - set((await connection.execute(known)).scalars())
     if new:
-        # Selected and locked, so that a user who is gone meanwhile is left out, and one who is going waited for.
+        # Selected and locked, so that an erased user is left out, and one who is being erased is waited for.
         users = (
             select(literal(listener), col(User.id), literal(0), literal(0), literal(""))
             .where(col(User.id).in_(new))

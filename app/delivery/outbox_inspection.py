@@ -1,4 +1,4 @@
-"""What an operator asks of the outbox: who is behind, what was given up, and to deliver it again."""
+"""The operator's view of the outbox: backlogs, dead letters, and replay."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -18,11 +18,11 @@ _USERS_AT_A_TIME = 500
 
 
 class ListenerStatus(NamedTuple):
-    """How a durable listener is doing.
+    """The state of a durable listener.
 
-    `behind` counts the users of whom it lacks events, and `events` those; `since` is when the oldest of them happened.
-    `failing` counts the users whose next event failed at least once, `error` names what one of them failed with, and
-    `dead` counts the events that were given up.
+    `behind` is the number of users with undelivered events, `events` the number of these events, and `since` the time
+    of the oldest. `failing` is the number of users whose next event failed at least once, `error` the exception of one
+    of them, and `dead` the number of dead letters.
     """
 
     listener: str
@@ -35,14 +35,14 @@ class ListenerStatus(NamedTuple):
 
 
 class OutboxInspection:
-    """Questions about the outbox, and the order to deliver again."""
+    """Reads the state of the outbox, and replays events."""
 
     def __init__(self, database: Database, listeners: Collection[str]) -> None:
         self._database = database
         self.listeners = listeners
 
     async def status(self) -> list[ListenerStatus]:
-        """Return how each durable listener is doing."""
+        """Return the state of each durable listener."""
         found: list[ListenerStatus] = []
         for listener in self.listeners:
             progress = and_(col(ListenerProgress.user_id) == col(User.id), col(ListenerProgress.listener) == listener)
@@ -69,7 +69,7 @@ class OutboxInspection:
         return found
 
     async def dead_letters(self) -> list[tuple[DeadLetter, str]]:
-        """Return the events that were given up, each with its type, oldest first."""
+        """Return the dead letters, each with the type of its event, oldest first."""
         statement = (
             select_entity(DeadLetter, StoredEvent.type)
             .outerjoin(
@@ -85,7 +85,7 @@ class OutboxInspection:
             return [(letter, type_ or "?") for letter, type_ in (await session.exec(statement)).all()]
 
     async def replay_dead_letters(self, listener: str) -> int:
-        """Deliver again what was given up, and in order what followed it; return how many users that concerns."""
+        """Replay the dead letters and, in order, what followed them. Return the number of users."""
         oldest = (
             select(col(DeadLetter.user_id), func.min(col(DeadLetter.version)).label("version"))
             .where(col(DeadLetter.listener) == listener)
@@ -98,7 +98,7 @@ class OutboxInspection:
         return len(rows)
 
     async def replay_all(self, listener: str, user_id: UUID | None = None) -> int:
-        """Deliver all kept events again, of one user or of all; return how many users that concerns."""
+        """Replay all kept events, of one user or of all. Return the number of users."""
         statement = select(col(User.id)).where(exists().where(col(StoredEvent.user_id) == col(User.id)))
         if user_id is not None:
             statement = statement.where(col(User.id) == user_id)
@@ -115,7 +115,7 @@ class OutboxInspection:
 
     async def _rewind(self, listener: str, user_id: UUID, version: int) -> None:
         async with self._database.writer.begin() as connection:
-            # The user first, as those do who settle: so the two can't undo each other.
+            # The user's row is locked first, as `mark_delivered` does, so the two can't undo each other.
             await connection.execute(
                 update(User)
                 .where(col(User.id) == user_id)

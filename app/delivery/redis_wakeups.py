@@ -1,4 +1,4 @@
-"""Waking followers on other nodes, over Litestar's channels on Redis."""
+"""Wakes feeds on other nodes, over Litestar's channels on Redis."""
 
 import asyncio
 import logging
@@ -20,10 +20,10 @@ _UUID_BYTES = 16
 
 
 class RedisWakeups:
-    """Tells the other nodes whose timeline changed, and wakes the followers here of what they tell.
+    """Publishes whose timeline changed, and wakes the followers here when other nodes publish.
 
-    Nothing depends on it but how soon a follower looks: what is lost while Redis is away is noticed by
-    `app.delivery.timeline_watcher` a little later.
+    It only makes feeds quicker: a wake-up that is lost while Redis is away is found by `TimelineWatcher` within half a
+    second.
     """
 
     def __init__(self, redis: RedisConnection, wakeups: Wakeups, *, retry_seconds: float = 1) -> None:
@@ -35,38 +35,38 @@ class RedisWakeups:
         self._stopping = asyncio.Event()
 
     async def on_change(self, event: PostEvent | SessionsChanged) -> None:
-        """Tell the other nodes, in the background; where too much waits already, they have to find out themselves."""
+        """Publish the change in the background. If too many wait to be published, it is dropped."""
         if not self._changed.full():
             self._changed.put_nowait(event.user_id)
 
     async def run(self) -> None:
-        """Tell and listen until told to stop; where Redis is away, try again every second."""
-        duties = [asyncio.create_task(self._persist(duty)) for duty in (self._tell, self._listen)]
+        """Publish and listen until stopped. If Redis is away, reconnect every second."""
+        tasks = [asyncio.create_task(self._keep_connected(work)) for work in (self._publish, self._listen)]
         await self._stopping.wait()
-        pending = set(duties)
+        pending = set(tasks)
         while pending:
             # Cancelled again and again: redis-py loses a cancellation that arrives together with a timeout of its own.
-            for duty in pending:
-                duty.cancel()
+            for task in pending:
+                task.cancel()
             _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
 
     def stop(self) -> None:
         """Let `run` end."""
         self._stopping.set()
 
-    async def _persist(self, duty: Callable[[RedisChannelsPubSubBackend], Awaitable[None]]) -> None:
+    async def _keep_connected(self, work: Callable[[RedisChannelsPubSubBackend], Awaitable[None]]) -> None:
         while not self._stopping.is_set():
             backend = RedisChannelsPubSubBackend(redis=self._redis, stream_sleep_no_subscriptions=1)
             try:
                 try:
-                    await duty(backend)
+                    await work(backend)
                 finally:
                     await backend.on_shutdown()
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
-                logger.warning("wake-ups do not reach other nodes: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
+                logger.warning("wake-ups can't reach other nodes: %s", type(error).__name__)
             await wait_for(self._stopping, timeout=self._retry_seconds)
 
-    async def _tell(self, backend: RedisChannelsPubSubBackend) -> None:
+    async def _publish(self, backend: RedisChannelsPubSubBackend) -> None:
         while True:
             user_id = await self._changed.get()
             await backend.publish(user_id.bytes, [self._channel])

@@ -1,10 +1,11 @@
-"""Calling addresses that strangers name."""
+"""Makes the HTTP requests of webhooks, to addresses that users choose."""
 
 import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import httpcore
+from typing_extensions import override
 
 from app.delivery.destinations import PublicDestinations
 
@@ -15,28 +16,28 @@ _CONNECT_SECONDS = 3
 
 
 class Answer(NamedTuple):
-    """What a receiver answered: the status, and the beginning of the body."""
+    """A receiver's answer: the status, and the beginning of the body."""
 
     status: int
     excerpt: bytes
 
 
 class _CheckedConnections(httpcore.AsyncNetworkBackend):
-    """Connects to the very address that was checked: a name that is resolved again could stand for another."""
+    """Connects to the very address that was checked: if the name were resolved again, it could stand for another."""
 
     def __init__(self, destinations: PublicDestinations) -> None:
         self._destinations = destinations
         self._backend: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()  # pyright: ignore[reportAttributeAccessIssue]
 
+    @override
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Open a connection to the host."""
         timeout = _CONNECT_SECONDS if timeout is None else min(timeout, _CONNECT_SECONDS)
         addresses = (await self._destinations.resolve(host, port))[:_ADDRESSES_TRIED]
         for address in addresses[:-1]:
@@ -46,20 +47,20 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
                 continue
         return await self._backend.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
+    @override
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
         await asyncio.sleep(seconds)
 
 
 class WebhookClient:
-    """Sends `POST` requests. Redirects are not followed, and proxies of the environment not used."""
+    """Sends `POST` requests. It does not follow redirects, and ignores proxies set in the environment."""
 
     def __init__(
         self, destinations: PublicDestinations, *, max_connections: int, seconds: float = _CALL_SECONDS
     ) -> None:
         self._seconds = seconds
         self._pool = httpcore.AsyncConnectionPool(
-            # Made once: each takes tens of milliseconds, in which nothing else is done.
+            # Created once: it takes tens of milliseconds, which would block the event loop.
             ssl_context=httpcore.default_ssl_context(),
             network_backend=_CheckedConnections(destinations),
             max_connections=max_connections,
@@ -67,10 +68,10 @@ class WebhookClient:
         )
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Return what the receiver answers.
+        """Return the receiver's answer.
 
         Raises:
-            ForbiddenDestination: The address is none that may be called.
+            ForbiddenDestination: The address may not be called.
             TimeoutError: There is no answer in time.
             httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException: There is no answer at all.
         """

@@ -1,4 +1,4 @@
-"""The queue of what webhooks are still to be told: one process at a time tells one webhook."""
+"""The queue of webhook deliveries. A lease lets one process at a time send to a webhook."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,26 +16,26 @@ from models import DeliveryStatus, Webhook, WebhookDelivery
 from models.columns import now
 
 _LEASE = timedelta(seconds=20)
-_DELIVERIES_AT_A_TIME = 50
+_MAX_DELIVERIES_PER_READ = 50
 
 
 class LeaseLost(Exception):
-    """The webhook was deleted, or another process has taken it over."""
+    """The webhook was deleted, or its lease expired and another process claimed it."""
 
 
 class WebhookQueue:
-    """What webhooks are still to be told.
+    """The pending deliveries of webhooks.
 
-    Who claims a webhook moves its `due_at` a little into the future. While that is what they wrote, the webhook is
-    theirs; when it has passed, others may take it over. Each method that is given a claimed webhook raises `LeaseLost`
-    when it is not theirs any more, and changes nothing then.
+    To claim a webhook, a process moves its `due_at` a little into the future: that is the lease. Until then the webhook
+    is this process's; each delivery renews the lease, and after it expired another process may claim the webhook. Every
+    method that takes a claimed webhook raises `LeaseLost`, and changes nothing, if the lease was lost.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def claim(self, limit: int) -> list[Webhook]:
-        """Return webhooks that are due, and now claimed."""
+        """Claim and return webhooks that are due."""
         due = (
             select_entity(Webhook)
             .where(col(Webhook.due_at) <= now(), col(Webhook.disabled_at).is_(None))
@@ -48,7 +48,7 @@ class WebhookQueue:
         claimed: list[Webhook] = []
         for webhook in found:
             try:
-                async with self._holding(webhook):
+                async with self._renewing_lease(webhook):
                     claimed.append(webhook)
             except LeaseLost:
                 continue
@@ -56,7 +56,7 @@ class WebhookQueue:
 
     async def length(self) -> int:
         """Return how many deliveries are pending."""
-        # Those of a webhook that nothing is due for are all told: its row says so, and theirs need not be looked at.
+        # A webhook without `due_at` has no pending deliveries, so its deliveries need not be counted.
         statement = (
             select(func.count())
             .select_from(Webhook)
@@ -67,39 +67,39 @@ class WebhookQueue:
             return (await connection.execute(statement)).scalar_one()
 
     async def pending(self, webhook: Webhook) -> Sequence[WebhookDelivery]:
-        """Return the next deliveries, in order."""
+        """Return the next pending deliveries, in order."""
         statement = (
             select_entity(WebhookDelivery)
-            # A webhook's deliveries may be there for a while after it.
+            # The deliveries of a deleted webhook remain until they are pruned.
             .join(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id))
             .where(_is_pending(webhook.id))
             .order_by(col(WebhookDelivery.version))
-            .limit(_DELIVERIES_AT_A_TIME)
+            .limit(_MAX_DELIVERIES_PER_READ)
         )
         async with AsyncSession(self._database.reader) as session:
             return (await session.exec(statement)).all()
 
     async def delivered(self, webhook: Webhook, delivery: WebhookDelivery, status: int, excerpt: str) -> None:
-        """Keep that the receiver took the delivery."""
+        """Store that the delivery succeeded."""
         webhook.attempts, webhook.failing_since = 0, None
-        async with self._holding(webhook) as connection:
-            await _keep_attempt(connection, delivery, DeliveryStatus.DELIVERED, status, excerpt)
+        async with self._renewing_lease(webhook) as connection:
+            await _store_attempt(connection, delivery, DeliveryStatus.DELIVERED, status, excerpt)
 
     async def failed(
         self, webhook: Webhook, delivery: WebhookDelivery, status: int | None, excerpt: str, retry_at: datetime
     ) -> None:
-        """Keep that the receiver did not take the delivery, and is to be tried again."""
+        """Store that the delivery failed, and retry it at `retry_at`."""
         webhook.attempts += 1
         webhook.failing_since = webhook.failing_since or now()
-        async with self._holding(webhook, until=retry_at) as connection:
-            await _keep_attempt(connection, delivery, DeliveryStatus.PENDING, status, excerpt)
+        async with self._renewing_lease(webhook, until=retry_at) as connection:
+            await _store_attempt(connection, delivery, DeliveryStatus.PENDING, status, excerpt)
 
     async def disabled(
         self, webhook: Webhook, delivery: WebhookDelivery, status: int | None, excerpt: str, reason: str
     ) -> None:
-        """Keep that the receiver did not take the delivery, and is not to be told anything more."""
-        async with self._holding(webhook) as connection:
-            await _keep_attempt(connection, delivery, DeliveryStatus.FAILED, status, excerpt)
+        """Store that the delivery failed, and disable the webhook."""
+        async with self._renewing_lease(webhook) as connection:
+            await _store_attempt(connection, delivery, DeliveryStatus.FAILED, status, excerpt)
             await connection.execute(
                 update(WebhookDelivery).where(_is_pending(webhook.id)).values(status=DeliveryStatus.FAILED)
             )
@@ -110,22 +110,24 @@ class WebhookQueue:
             )
 
     async def hand_over(self, webhook: Webhook) -> None:
-        """Give the webhook back before all is told: whoever comes next may claim it at once."""
-        async with self._holding(webhook, until=now()):
+        """End the lease while deliveries are pending, so that any process may claim the webhook at once."""
+        async with self._renewing_lease(webhook, until=now()):
             pass
 
     async def finish(self, webhook: Webhook) -> bool:
-        """Give the webhook back if nothing is left to tell it, and return whether that is so."""
-        async with self._holding(webhook) as connection:
-            # Under the webhook's lock: who queues something takes it too, and first.
+        """End the lease if no delivery is pending, and return whether that is so."""
+        async with self._renewing_lease(webhook) as connection:
+            # Under the lock on the webhook's row, which queueing a delivery takes first.
             is_done = (await connection.execute(select(1).where(_is_pending(webhook.id)).limit(1))).first() is None
             if is_done:
                 await connection.execute(update(Webhook).where(col(Webhook.id) == webhook.id).values(due_at=None))
         return is_done
 
     @asynccontextmanager
-    async def _holding(self, webhook: Webhook, *, until: datetime | None = None) -> AsyncIterator[AsyncConnection]:
-        """Yield a transaction in which the webhook is locked, and claimed until then."""
+    async def _renewing_lease(
+        self, webhook: Webhook, *, until: datetime | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        """Yield a transaction in which the webhook's row is locked, and its lease renewed until then."""
         due_at = until or now() + _LEASE
         statement = (
             update(Webhook)
@@ -143,7 +145,7 @@ def _is_pending(webhook_id: UUID) -> ColumnElement[bool]:
     return and_(col(WebhookDelivery.webhook_id) == webhook_id, col(WebhookDelivery.status) == DeliveryStatus.PENDING)
 
 
-async def _keep_attempt(
+async def _store_attempt(
     connection: AsyncConnection,
     delivery: WebhookDelivery,
     outcome: DeliveryStatus,

@@ -1,4 +1,4 @@
-"""Telling webhooks, after the Standard Webhooks specification (standardwebhooks.com)."""
+"""Sends webhooks, as the Standard Webhooks specification has it (standardwebhooks.com)."""
 
 import asyncio
 import base64
@@ -28,11 +28,11 @@ MAX_CONCURRENT = 200
 
 @dataclass(frozen=True)
 class SenderPolicy:
-    """How patient the sender is. Times are in seconds.
+    """The timeouts and retries of the sender. Times are in seconds.
 
-    `poll` is how often it looks for what nobody woke it for. A failed attempt is repeated after `first_delay`, which
-    doubles up to `longest_delay`, of which a random part between half and all is waited. A receiver that fails for
-    `give_up` is disabled. After `turn`, one that is slow makes room for those who wait.
+    The sender polls every `poll` for deliveries that it was not woken for. A failed attempt is retried with exponential
+    backoff and jitter, from `first_delay` to `longest_delay`. A webhook whose attempts fail for `give_up` is disabled.
+    After `turn`, a webhook makes room for others that wait.
     """
 
     poll: float = 1
@@ -42,12 +42,12 @@ class SenderPolicy:
     turn: float = 30
 
     def delay(self, attempts: int) -> timedelta:
-        """Return how long to wait after so many failures."""
+        """Return the delay before the next attempt, after so many failures."""
         return backoff(attempts, first=self.first_delay, longest=self.longest_delay)
 
 
 class WebhookSender:
-    """Tells each webhook of one change after the other, and all webhooks at the same time."""
+    """Sends the deliveries of each webhook in order, and those of different webhooks concurrently."""
 
     def __init__(self, queue: WebhookQueue, client: WebhookClient, policy: SenderPolicy) -> None:
         self._queue = queue
@@ -57,34 +57,34 @@ class WebhookSender:
         self._stopping = asyncio.Event()
 
     async def on_queued(self, _: DeliveriesQueued) -> None:
-        """Look for what is new at once."""
+        """Check for new deliveries at once."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until told to stop, and then finish the attempts that have begun."""
-        telling: set[asyncio.Task[None]] = set()
+        """Send until stopped, then finish the attempts that have begun."""
+        sending: set[asyncio.Task[None]] = set()
         while not self._stopping.is_set():
             self._woken.clear()
             try:
-                claimed = await self._queue.claim(MAX_CONCURRENT - len(telling))
+                claimed = await self._queue.claim(MAX_CONCURRENT - len(sending))
             except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
-                logger.warning("webhooks could not be looked at: %s", type(error).__name__)
+                logger.warning("webhook deliveries could not be claimed: %s", type(error).__name__)
                 claimed = []
-            telling |= {asyncio.create_task(self._tell(webhook)) for webhook in claimed}
-            if len(telling) < MAX_CONCURRENT:
+            sending |= {asyncio.create_task(self._send_pending(webhook)) for webhook in claimed}
+            if len(sending) < MAX_CONCURRENT:
                 await wait_for(self._woken, timeout=self._policy.poll)
             else:
-                await asyncio.wait(telling, return_when=asyncio.FIRST_COMPLETED)
-            telling = {task for task in telling if not task.done()}
-        if telling:
-            await asyncio.wait(telling)
+                await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+            sending = {task for task in sending if not task.done()}
+        if sending:
+            await asyncio.wait(sending)
 
     def stop(self) -> None:
         """Let `run` end after the attempts that have begun."""
         self._stopping.set()
         self._woken.set()
 
-    async def _tell(self, webhook: Webhook) -> None:
+    async def _send_pending(self, webhook: Webhook) -> None:
         try:
             turn_ends_at = time.monotonic() + self._policy.turn
             while True:
@@ -98,11 +98,11 @@ class WebhookSender:
                     return
         except LeaseLost:
             return
-        except Exception as error:  # noqa: BLE001 - the lease ends by itself, and the webhook is tried again
-            logger.warning("webhook %s could not be told: %s", webhook.id, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the lease expires, and another attempt follows
+            logger.warning("deliveries of webhook %s could not be sent: %s", webhook.id, type(error).__name__)
 
     async def _attempt(self, webhook: Webhook, delivery: WebhookDelivery) -> bool:
-        """Send one delivery, keep what became of it, and return whether it was taken."""
+        """Send one delivery, store the outcome, and return whether it succeeded."""
         body = encode_json(
             {
                 "type": delivery.type,
@@ -127,7 +127,7 @@ class WebhookSender:
         if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             await self._queue.delivered(webhook, delivery, status, excerpt)
             return True
-        reason = self._reason_to_stop(webhook, status)
+        reason = self._reason_to_disable(webhook, status)
         if reason is not None:
             await self._queue.disabled(webhook, delivery, status, excerpt, reason)
         else:
@@ -135,7 +135,7 @@ class WebhookSender:
             await self._queue.failed(webhook, delivery, status, excerpt, retry_at)
         return False
 
-    def _reason_to_stop(self, webhook: Webhook, status: int | None) -> str | None:
+    def _reason_to_disable(self, webhook: Webhook, status: int | None) -> str | None:
         if status == HTTPStatus.GONE:
             return "The receiver answered 410 Gone."
         since = webhook.failing_since

@@ -1,4 +1,4 @@
-"""Entity tags of things that count their versions (RFC 9110, section 8.8.3)."""
+"""Entity tags made from versions (RFC 9110, section 8.8.3)."""
 
 import re
 
@@ -13,7 +13,7 @@ def etag(version: int) -> str:
 
 
 def matches_any(if_none_match: str | None, current: str) -> bool:
-    """Return whether `If-None-Match` names the current tag; weak tags count (RFC 9110, section 13.1.2)."""
+    """Return whether `If-None-Match` contains the current tag, weak or strong (RFC 9110, section 13.1.2)."""
     if if_none_match is None:
         return False
     if if_none_match.strip() == "*":
@@ -22,9 +22,9 @@ def matches_any(if_none_match: str | None, current: str) -> bool:
 
 
 def versions_in(if_match: str | None) -> frozenset[int] | None:
-    """Return the versions that `If-Match` accepts, or `None` where it accepts any.
+    """Return the versions that `If-Match` accepts, or `None` if it accepts any.
 
-    Weak tags, tags that are no version, and what is no list of tags match nothing (RFC 9110, section 13.1.1).
+    Weak tags, tags that are not versions, and malformed headers match nothing (RFC 9110, section 13.1.1).
     """
     if if_match is None or if_match.strip() == "*":
         return None

@@ -1,4 +1,4 @@
-"""Which errors are answered how, looked up once for each route."""
+"""Caches which exception handlers a route has."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +8,16 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 
 class LastingErrorHandlers(ReceiveRoutePlugin):
-    """Keeps what Litestar puts together anew for each request, at a tenth of a cached list's time."""
+    """Resolves each route's exception handlers once.
+
+    Litestar resolves them for each request, which takes a tenth of the time of a cached list.
+    """
 
     def receive_route(self, route: BaseRoute) -> None:
-        """Keep one address's."""
+        """Resolve the handlers of one route."""
         if isinstance(route, HTTPRoute):
             for handler, _ in route.route_handler_map.values():
-                # Litestar's own handlers, for OPTIONS, have no room for it.
+                # Litestar's own handlers, for OPTIONS, have no `__dict__` to store them in.
                 if hasattr(handler, "__dict__"):
                     handler.resolve_exception_handlers = _always(handler.resolve_exception_handlers())  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""How lists are cached: under their owner, their timeline version and their query, so that none can be stale."""
+"""The cache of lists. The key is owner, timeline version and query, so a cached list can't be stale."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -22,15 +22,15 @@ _PARAMETERS = {"limit", "cursor"}
 
 
 def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
-    """Return what makes Litestar's response caching fit lists of one user, each good for `seconds`."""
+    """Return the configuration of Litestar's response cache: lists are kept for at most `seconds`."""
     return ResponseCacheConfig(default_expiration=seconds, key_builder=_list_key, cache_response_filter=_is_list)
 
 
 class ListCacheMiddleware:
-    """Answers a list that the client already has with 304, and says of every list whether the cache held it.
+    """Answers with 304 if the client has the list already, and adds `Cache-Status` (RFC 9211) to every list.
 
-    It sits between authentication and Litestar's cache. Of the whole list the version is known before anything
-    is looked up; a page is looked up first, for its parameters may be invalid.
+    It runs between authentication and Litestar's cache. The ETag of a whole list is known from the timeline version
+    alone. A page is looked up first, because its parameters may be invalid.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -72,20 +72,20 @@ async def _send_not_modified(send: Send, current: str, cache_status: str) -> Non
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-# Litestar asks twice: for looking it up, and for storing the answer, when the version is the one that was read.
+# Litestar calls it twice: to look a list up, and to store it, then with the version that was read.
 def _list_key(request: Request[Principal, Any, Any]) -> str:
     query = ""
     if request.scope["query_string"]:
-        # As they were sent, repeated and empty ones too: what of them counts is for the handler to say.
+        # As they were sent, repeated and empty ones too: which of them counts is the handler's decision.
         query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name in _PARAMETERS])
     return f"{request.user.user_id.hex}:{request.user.timeline_version}:{query}"
 
 
 def _is_list(scope: HTTPScope, status_code: int) -> bool:
-    # Litestar asks for every method on a path that has a cached handler, and by default would store a POST's 201 too.
+    # Litestar calls it for every method of a path with a cached handler. Its default would store a POST's 201 too.
     return status_code == HTTP_200_OK and not scope["state"].get(_IS_TOO_LARGE)
 
 
 def leave_uncached(request: Request[Any, Any, Any]) -> None:
-    """Keep the answer to this request, which is too large to be held, out of the cache."""
+    """Keep the answer to this request out of the cache, because the list is too large to hold."""
     request.state[_IS_TOO_LARGE] = True

@@ -1,4 +1,4 @@
-"""What Litestar leaves to be said of methods: HEAD, and what OPTIONS answers (RFC 9110, section 9.3)."""
+"""HEAD and OPTIONS, which Litestar leaves incomplete (RFC 9110, section 9.3)."""
 
 from copy import copy
 
@@ -10,20 +10,20 @@ from litestar.types import ASGIApp, HTTPDisconnectEvent, Message, Receive, Scope
 
 
 class CompleteMethods(ReceiveRoutePlugin):
-    """Lets every address that takes GET take HEAD, and lets OPTIONS name all that an address takes.
+    """Adds HEAD to every route with GET, and lets OPTIONS name all methods of a route.
 
-    Litestar's own answer to OPTIONS names the methods of only one of an address's handlers.
+    Litestar's own OPTIONS names the methods of only one of the route's handlers.
     """
 
     def receive_route(self, route: BaseRoute) -> None:
-        """Complete one address."""
+        """Complete one route."""
         if not isinstance(route, HTTPRoute):
             return
         handlers = route.route_handler_map
         if "GET" in handlers and "HEAD" not in handlers:
             handler, parameters = handlers["GET"]
             head = copy(handler)
-            # An id names one operation; the document leaves HEAD out.
+            # An operation id must be unique, and the document leaves HEAD out.
             head.operation_id = None
             handlers["HEAD"] = (head, parameters)
         allow = ", ".join(sorted(handlers))
@@ -32,7 +32,7 @@ class CompleteMethods(ReceiveRoutePlugin):
 
 
 class HeadMiddleware:
-    """Ends the answer to HEAD with its headers, be its body endless: to the handler the client has then left."""
+    """Sends only the headers of an answer to HEAD. To the handler it looks as if the client had left then."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 BLANK = "about:blank"
 
-# 413 as RFC 9110 has it, since Python's name for it changed with 3.13; 499 is for statistics only.
+# Python's own phrase for 413 changed in 3.13; this is RFC 9110's. 499 is only counted, never sent.
 _TITLES = {413: "Content Too Large", 499: "Client Closed Request"}
 
 _MAX_ERRORS = 100
 
 _UNKNOWN_FIELD = "Extra inputs are not permitted"
-_IN_WORDS = {
+_PLAIN_MESSAGES = {
     f"String should match pattern '{WITHOUT_NUL}'": "The character NUL is not permitted",
     "Expected `int | null`, got `str`": "Expected a whole number without leading zeros",
 }
@@ -41,14 +41,14 @@ _DETAILS = {
 
 
 class FieldError(Struct):
-    """One thing that is wrong with one field of the request."""
+    """What is wrong with one field of the request."""
 
     field: str
     message: str
 
 
 class Problem(Struct, omit_defaults=True):
-    """What every error answers with (RFC 9457)."""
+    """The body of every error (RFC 9457)."""
 
     type: str
     title: str
@@ -58,7 +58,7 @@ class Problem(Struct, omit_defaults=True):
 
 
 def create_problem_plugin() -> ProblemDetailsPlugin:
-    """Return the plugin that answers every exception with a problem document."""
+    """Return the plugin that turns every exception into a problem document."""
     return ProblemDetailsPlugin(
         ProblemDetailsConfig(
             exception_to_problem_detail_map={
@@ -80,12 +80,12 @@ def problem_type(kind: type[DomainError]) -> str:
 
 
 def status_title(status: int) -> str:
-    """Return the `title` of a problem document that says no more than its status."""
+    """Return the `title` of a problem document that has no type of its own."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def not_found(request: Request[Any, Any, Any], _: Exception) -> Response[Any]:
-    """Answer with 404, whatever went wrong."""
+    """Answer any exception with 404."""
     return _problem(404, _DETAILS[404]).to_response(request)
 
 
@@ -113,7 +113,7 @@ def _of_validation_error(error: ValidationException) -> ProblemDetailsException:
 
 def _of_http_error(error: HTTPException) -> ProblemDetailsException:
     if isinstance(error, NotAuthorizedException):
-        # One answer, whatever is wrong with the token.
+        # The same answer for every fault of a token.
         return _of_domain_error(Unauthenticated("Send Authorization: Bearer with a valid access token."))
     return _problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=error.headers)
 
@@ -153,15 +153,15 @@ def _problem(
 
 
 def _field_errors(entries: Iterable[Any]) -> Iterable[dict[str, str]]:
-    """Name each field and what is wrong with it; never the value, which may be a password or a post."""
+    """Yield each field and what is wrong with it, never its value, which may be a password or a post."""
     for entry in entries:
         field = entry.get("key", "data")
         message = entry["message"].removeprefix("Value error, ")
-        # What is wrong with the body as a whole comes under Litestar's name for it, which may be a field's name too.
+        # Litestar reports errors of the whole body as `data`, which may be the name of a field too.
         if field == "data" and message != _UNKNOWN_FIELD:
             yield {"field": "body", "message": "A JSON object is required"}
             continue
         if entry.get("source") == ParamType.HEADER:
-            # Python's name of the parameter, turned back into the header's.
+            # The parameter's Python name, turned back into the header's.
             field = re.sub(r"\bId\b", "ID", field.replace("_", "-").title())
-        yield {"field": field, "message": _IN_WORDS.get(message, message)}
+        yield {"field": field, "message": _PLAIN_MESSAGES.get(message, message)}

@@ -1,4 +1,4 @@
-"""How a request's body is read."""
+"""Reads request bodies."""
 
 from typing import Any
 
@@ -9,30 +9,30 @@ from litestar.serialization import decode_json
 
 from app.errors import InvalidRequest, UnsupportedMediaType
 
-_CLIENT_LEFT = 499
+_CLIENT_DISCONNECTED = 499
 
 
 class JSONRequest(Request[Any, Any, State]):
-    """A request whose body, if it has one, is JSON and says so."""
+    """A request whose body, if any, must be JSON and declared as JSON."""
 
     async def body(self) -> bytes:
         """Return the body.
 
         Raises:
-            HTTPException: The client left before it had sent all. Nobody receives the answer, but its status is
-                counted, and Litestar's own would be that of an error of the service.
+            HTTPException: The client disconnected before the body was complete. The status is 499, for metrics only;
+                Litestar's own would count as an error of the service.
         """
         try:
             return await super().body()
         except InternalServerException:
-            raise HTTPException("The client left first.", status_code=_CLIENT_LEFT) from None
+            raise HTTPException("The client left first.", status_code=_CLIENT_DISCONNECTED) from None
 
     async def json(self) -> Any:
         """Return the decoded body.
 
         Raises:
-            UnsupportedMediaType: `Content-Type` names something other than JSON.
-            InvalidRequest: The body is no JSON, or is no UTF-8 text.
+            UnsupportedMediaType: `Content-Type` is not JSON.
+            InvalidRequest: The body is not JSON, or not UTF-8.
         """
         media_type = self.content_type[0]
         if media_type and media_type != "application/json":

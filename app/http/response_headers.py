@@ -11,14 +11,14 @@ _EVERYWHERE = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-# Answers are data: whatever a browser is made to take one for, it may load and run nothing.
+# Answers are data. If a browser renders one as something else, it may load and run nothing.
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
-# Swagger UI sets styles on elements and shows images that it carries as data.
+# Swagger UI sets inline styles and shows images from data URLs.
 _DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# The page holds tokens. Its scripts are its own files, and none of them may make markup of text (Trusted Types).
+# The page holds tokens. Only its own files are scripts, and they may not turn text into markup (Trusted Types).
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

@@ -1,4 +1,4 @@
-"""Hearing of the end before the server waits for its connections to close."""
+"""Reacts to SIGTERM and SIGINT before the server begins to wait for its connections to close."""
 
 import asyncio
 import signal
@@ -9,10 +9,10 @@ from types import FrameType
 
 @contextmanager
 def called_on_stop_signals(callback: Callable[[], None]) -> Iterator[None]:
-    """Call back in the event loop on SIGTERM or SIGINT, besides whatever the server does on them.
+    """Call back in the event loop on SIGTERM or SIGINT, besides the server's own handler.
 
-    A server that is told to stop waits for open answers before it tells the application, so an answer that never ends
-    by itself has to hear of it here.
+    On a signal, the server first waits for open answers and then shuts the application down. So an answer that never
+    ends by itself, such as a feed, must be ended from here.
     """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -28,7 +28,7 @@ def called_on_stop_signals(callback: Callable[[], None]) -> Iterator[None]:
             if callable(handler):
                 signal.signal(number, handle)
     except ValueError:
-        # Not the main thread: whoever runs the loop there stops it without signals.
+        # Signal handlers need the main thread. A loop in another thread is stopped without signals.
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""What waits in the database, as Prometheus reads it."""
+"""Metrics of backlogs that are stored in the database."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _ANSWER_SECONDS = 2
 
 
 class BacklogMetrics:
-    """Asks the database how much waits there, which is the same whichever process asks."""
+    """Reads backlogs from the database. They are the same for every process."""
 
     def __init__(self, database: Database, inspection: OutboxInspection, queue: WebhookQueue) -> None:
         self._database = database
@@ -25,7 +25,7 @@ class BacklogMetrics:
         self._queue = queue
 
     async def read(self) -> list[Metric]:
-        """Return what the database tells within two seconds; of one that does not answer, that it does not."""
+        """Return the metrics, or only `postline_database_up` 0 if the database does not answer within two seconds."""
         is_up = False
         found: list[Metric] = []
         with suppress(*FAULTS):

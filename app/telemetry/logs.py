@@ -1,4 +1,4 @@
-"""The log: one form for every line, whoever writes it."""
+"""The log: every line in one format, from libraries too."""
 
 import logging.config
 import sys
@@ -11,17 +11,17 @@ from app.telemetry.request_context import current_request
 _LEVELS = {
     "alembic": "WARNING",
     "asyncmy": "ERROR",
-    # A connection that broke can't be reset either; whoever was using it has reported it.
+    # A broken connection can't be reset either, and the code that used it has reported that.
     "sqlalchemy.pool": "CRITICAL",
 }
 
 
 def configure_logging(*, as_json: bool) -> None:
-    """Send what is logged to the standard error stream: as JSON, one object a line, or for people to read.
+    """Log to the standard error stream: JSON, one object a line, or text for people.
 
-    Each line carries what is known of the request that it was written for.
+    Each line has the fields of the request during which it was written.
     """
-    # Without local variables: passwords and posts are among them.
+    # Tracebacks without local variables, which may hold passwords and posts.
     renderers: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
@@ -50,7 +50,7 @@ def configure_logging(*, as_json: bool) -> None:
             "handlers": {"line": {"class": "logging.StreamHandler", "formatter": "line"}},
             "loggers": {
                 **{name: {"level": level} for name, level in _LEVELS.items()},
-                # Uvicorn's lines take the way of all others, but for those of its own about requests: they show paths.
+                # Uvicorn's lines are formatted as all others. Its own access log is off, because it shows paths.
                 "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
                 "uvicorn.access": {"level": "INFO", "handlers": [], "propagate": False},
             },

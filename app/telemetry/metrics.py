@@ -1,4 +1,4 @@
-"""What the service counts and measures, as Prometheus reads it."""
+"""Metrics in Prometheus' text format, for one process or for several workers."""
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,14 +26,15 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SAMPLE_SECONDS = 2
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-# Nobody asks when a series began, and each counter would be answered twice.
+# Without this, each counter would have a second series, for its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Measure(NamedTuple):
-    """A number that is kept elsewhere, and read when metrics are asked for.
+    """A number that another part of the service keeps, read when metrics are scraped.
 
-    One whose name ends with `_total` only ever grows. Of several processes, it is the sum, unless `is_highest`.
+    If its name ends with `_total`, it only ever grows. With several workers it is the sum, or, with `is_highest`, the
+    maximum.
     """
 
     name: str
@@ -44,11 +45,11 @@ class Measure(NamedTuple):
 
 
 class Metrics(PeriodicTask):
-    """The numbers of this process, or of all that serve with it.
+    """The metrics of this process, or of all workers.
 
-    Where `PROMETHEUS_MULTIPROC_DIR` names a folder, which must be empty when the service starts, each process keeps its
-    numbers in files there, and whichever is asked answers for all. What the others measure is then up to two seconds
-    old; requests are counted at once. `read_others` is asked for what no process knows by itself.
+    If `PROMETHEUS_MULTIPROC_DIR` names a folder, which must be empty when the service starts, each worker keeps its
+    numbers in files there, and any worker answers for all. Requests are counted at once; other measurements of other
+    workers are up to two seconds old. `read_others` returns metrics that no process knows by itself.
     """
 
     def __init__(self, measures: Iterable[Measure], read_others: Callable[[], Awaitable[Iterable[Metric]]]) -> None:
@@ -70,7 +71,7 @@ class Metrics(PeriodicTask):
         self._samples = _samples(measures, self._registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request; each of the first three must be one of few."""
+        """Count one request. Method, route and status are labels, so each must have few values."""
         key = (method, route, status)
         durations = self._by_request.get(key)
         if durations is None:
@@ -78,7 +79,7 @@ class Metrics(PeriodicTask):
         durations.observe(seconds)
 
     async def exposition(self) -> bytes:
-        """Return all numbers in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         others = await self._read_others()
         self._sample()
         if self._directory is None:
@@ -151,7 +152,7 @@ def _follow(counter: Counter, read: Callable[[], float]) -> Callable[[], None]:
 
 
 def _living(directory: Path) -> list[int]:
-    """Return the processes that serve, and forget what those who ended have measured; what they counted remains."""
+    """Return the living workers, and drop the gauges of those that ended. Their counters remain."""
     found = {int(path.stem.rpartition("_")[2]) for path in directory.glob("gauge_live*.db")}
     living = {process for process in found if _lives(process)}
     for process in found - living:
@@ -168,7 +169,7 @@ def _lives(process: int) -> bool:
 
 
 def _of_processes(processes: Iterable[int]) -> Iterable[Metric]:
-    """Return what the operating system says of each."""
+    """Return the process metrics of each worker, from the operating system."""
     families: dict[str, Metric] = {}
     for process in processes:
         for metric in ProcessCollector(pid=lambda pid=process: pid, registry=None).collect():  # type: ignore[misc]

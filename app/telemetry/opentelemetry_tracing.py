@@ -90,7 +90,7 @@ class OpenTelemetryTracing(Tracing):
     def listener(self, listener: DurableListener) -> DurableListener:
 
         async def take(events: Sequence[PostEvent]) -> None:
-            # Several requests may be behind them, and all are over: linked to, and the parent of none.
+            # The events may come from several requests, which have ended: so they are links, not parents.
             links = [Link(origin) for event in events if (origin := _origin(event)) is not None]
             with self._span(f"deliver {listener.name}", kind=SpanKind.CONSUMER, links=links) as span:
                 span.set_attribute("messaging.batch.message_count", len(events))
@@ -104,7 +104,7 @@ class OpenTelemetryTracing(Tracing):
 
     @contextmanager
     def _span(self, name: str, **options: Any) -> Iterator[Span]:
-        # What an exception says may be secret; which it is, is not.
+        # The exception's message may be secret. Its type is not.
         options |= {"record_exception": False, "set_status_on_exception": False}
         with self._tracer.start_as_current_span(name, **options) as span:
             try:
@@ -115,7 +115,7 @@ class OpenTelemetryTracing(Tracing):
 
 
 def _origin(event: PostEvent) -> SpanContext | None:
-    """Return the request that made the change, as far as it was followed."""
+    """Return the span of the request that made the change, if it was traced."""
     if event.traceparent is None:
         return None
     carried = _TRACE_CONTEXT.extract({"traceparent": event.traceparent})

@@ -36,18 +36,18 @@ class RequestContext:
 
     @property
     def method(self) -> str:
-        """The method, if it is one that is served anywhere."""
+        """The method, or `_OTHER` for one that no route has."""
         method = self._scope["method"]
         return method if method in _METHODS else UNKNOWN_METHOD
 
     @property
     def route(self) -> str:
-        """The route's template, such as `/posts/{postID}`; of an address that nothing is at, `unknown`."""
+        """The route's template, such as `/posts/{postID}`, or `unknown` for an unknown address."""
         return self._scope.get("path_template", UNKNOWN_ROUTE)
 
     @property
     def trace(self) -> tuple[str, str]:
-        """The trace's id and this request's own within it, as W3C Trace Context has them."""
+        """The ids of the trace and of this request's span (W3C Trace Context)."""
         if self._trace is None:
             match = _TRACEPARENT.fullmatch(header(self._scope, "traceparent") or "")
             self._trace = match[1] if match else _random_hex(16), _random_hex(8)
@@ -72,9 +72,9 @@ class RequestContext:
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
-"""The request that the running code serves, if it serves one."""
+"""The request that the running code serves, if any."""
 
 
 def _random_hex(size: int) -> str:
-    # Ids need to differ, not to be hard to guess.
+    # Ids must be unique, not hard to guess.
     return getrandbits(8 * size).to_bytes(size).hex()

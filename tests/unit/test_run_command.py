@@ -15,5 +15,5 @@ def test_several_workers_on_a_read_only_file_system_are_told_what_they_lack(
     monkeypatch.delenv(DIRECTORY_VARIABLE, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
 
-    with pytest.raises(SystemExit, match=DIRECTORY_VARIABLE), run._adding_up(2):
+    with pytest.raises(SystemExit, match=DIRECTORY_VARIABLE), run._sharing_metrics(2):
         pass
