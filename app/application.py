@@ -1,5 +1,6 @@
 """The application: the service behind HTTP and the command line."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -8,7 +9,9 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.events import EventListener
 from litestar.middleware import DefineMiddleware
+from litestar.openapi.spec import Tag
 from litestar.plugins.pydantic import PydanticPlugin
+from litestar.types import ControllerRouterHandler
 
 from app import __version__
 from app.commands.backup import BackupCommands
@@ -41,6 +44,21 @@ from events.types import PostEvent
 
 _BODY_LIMIT_BYTES = 1_048_576
 
+_ROUTES: list[ControllerRouterHandler] = [
+    AuthController,
+    MeController,
+    PostController,
+    FeedController,
+    WebhookController,
+    HealthController,
+    read_metrics,
+    openapi_document,
+    swagger_start,
+    swagger_assets,
+    page,
+    page_files,
+]
+
 
 def create_app(
     settings: Settings | None = None,
@@ -72,20 +90,7 @@ def serve_over_http(service: Service, listeners: Sequence[EventListener] = ()) -
     """Return the Litestar application that puts a service behind HTTP and the command line."""
     settings = service.settings
     app = Litestar(
-        route_handlers=[
-            AuthController,
-            MeController,
-            PostController,
-            FeedController,
-            WebhookController,
-            HealthController,
-            read_metrics,
-            openapi_document,
-            swagger_start,
-            swagger_assets,
-            page,
-            page_files,
-        ],
+        route_handlers=_ROUTES,
         dependencies={field.name: _provide(getattr(service, field.name)) for field in fields(service)},
         state=State({"auth_limit": service.auth_limit, "service": service}),
         middleware=[HeadMiddleware, *_allowed_hosts(settings), service.jwt_auth.middleware],
@@ -105,7 +110,7 @@ def serve_over_http(service: Service, listeners: Sequence[EventListener] = ()) -
             BackupCommands(service.database),
             EventCommands(service.database, service.inspection),
         ],
-        openapi_config=create_openapi_config(__version__),
+        openapi_config=create_openapi_config(__version__, _tags(_ROUTES)),
         event_emitter_backend=TolerantEventEmitter,
         listeners=listeners,
         lifespan=[lambda _: service.lifespan()],
@@ -119,6 +124,12 @@ def serve_over_http(service: Service, listeners: Sequence[EventListener] = ()) -
 
     service.bus.subscribe(PostEvent, emit)
     return app
+
+
+def _tags(routes: Sequence[ControllerRouterHandler]) -> list[Tag]:
+    """Return the tags of the controllers, each declared once as `TAG` in the controller's module."""
+    tags = {tag.name: tag for route in routes if (tag := getattr(sys.modules[route.__module__], "TAG", None))}
+    return list(tags.values())
 
 
 def _provide(part: object) -> Provide:

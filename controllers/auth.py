@@ -1,4 +1,4 @@
-"""`/auth`: in and out, and the sessions in between."""
+"""`/auth`: sign-up, log-in and sessions."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,6 +7,7 @@ from litestar import Controller, delete, get, post
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import Tag
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
@@ -20,16 +21,18 @@ from controllers.documentation import BEARER, OPTIONAL_BEARER, problems
 from models import LogIn, RefreshRequest, SessionRead, SignUp, TokenPair
 from models.columns import now
 
+TAG = Tag(name="Authentication", description="Sign-up, log-in, tokens and sessions.")
+
 _PUBLIC = {"exclude_from_auth": True}
 
 SessionID = Annotated[UUID, PathParameter(description="The session's `id`.")]
-# No parameters to the document: every client sends the one by itself, and `security` stands for the other.
+# Not in the document: clients send the one by themselves, and `security` documents the other.
 UserAgent = Annotated[str, HeaderParameter(name="User-Agent", include_in_schema=False)]
 Authorization = Annotated[str | None, HeaderParameter(name="Authorization", include_in_schema=False)]
 
 
 async def limit_requests(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-    """Count the request to its session, or else to its client's address, and refuse it when it is one too many."""
+    """Rate-limit the request by its session, or else by its client's address."""
     if "user" in connection.scope:
         key = connection.user.session_id.hex
     else:
@@ -38,17 +41,17 @@ async def limit_requests(connection: ASGIConnection, _: BaseRouteHandler) -> Non
 
 
 class AuthController(Controller):
-    """Sign-up, log-in, and what keeps, shows or ends the sessions they open."""
+    """Signs up, logs in, and renews, lists and ends sessions."""
 
     path = "/auth"
-    tags = ["Authentication"]
+    tags = [TAG.name]
     guards = [limit_requests]
 
     @post(
         "/signup",
         operation_id="signUp",
-        summary="Make an account",
-        description="Makes an account and opens its first session.",
+        summary="Create an account",
+        description="Creates an account and opens its first session.",
         opt=_PUBLIC,
         response_description="The first session's tokens.",
         responses=problems(400, EmailTaken, 413, 415, 429, 503),
@@ -64,8 +67,8 @@ class AuthController(Controller):
         operation_id="logIn",
         summary="Log in",
         description=(
-            "Opens a session. An unknown address and a wrong password get the same answer, in the same time. With the "
-            "token of a live session of the same person, others' failed attempts don't delay it."
+            "Opens a session. An unknown address and a wrong password get the same answer, in the same time. If the "
+            "request carries the token of a live session of the same user, failed attempts of others do not delay it."
         ),
         opt=_PUBLIC,
         security=OPTIONAL_BEARER,
@@ -88,7 +91,7 @@ class AuthController(Controller):
         "/refresh",
         operation_id="refreshToken",
         summary="Exchange a refresh token",
-        description="Answers with new tokens. The old refresh token is dead; using it again ends the session.",
+        description="Answers with new tokens. The old refresh token is then dead, and using it again ends the session.",
         opt=_PUBLIC,
         status_code=HTTP_200_OK,
         response_description="The session's new tokens.",
@@ -156,7 +159,7 @@ class AuthController(Controller):
         "/sessions",
         operation_id="endAllSessions",
         summary="End all sessions",
-        description="Ends every session, the asking one included.",
+        description="Ends every session, including the current one.",
         security=BEARER,
         response_description="All sessions have ended.",
         responses=problems(401, 429, 503),

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what Litestar derives from the routes, made to say no more and no less than they do."""
+"""The OpenAPI document: what Litestar derives from the routes, corrected where it says more or less than they do."""
 
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -53,7 +53,7 @@ class Contract(OpenAPI):
             _tidy_answer(schema)
         schemas["Problem"]["required"].remove("errors")
         for path_item in document["paths"].values():
-            # What GET answers says what HEAD does (RFC 9110, section 9.3.2).
+            # HEAD answers with GET's headers, so it is not documented apart (RFC 9110, section 9.3.2).
             path_item.pop("head", None)
             for operation in path_item.values():
                 del operation["deprecated"]
@@ -67,7 +67,7 @@ class Contract(OpenAPI):
 
 
 def _tidy_answer(schema: dict[str, Any]) -> None:
-    # What has a default may be left out of a request, which `_tidy_body` describes; an answer has it always.
+    # A field with a default is optional in a request, which `_tidy_body` describes. In an answer it is always present.
     schema.pop("default", None)
     if "properties" in schema:
         schema["required"] = sorted(schema["properties"])
@@ -80,7 +80,7 @@ def _tidy_parameters(operation: dict[str, Any]) -> None:
         for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
             parameter.pop(noise, None)
         del parameter["schema"]["description"]
-        # A parameter that may be left out is not one that may be null: a query or a header has no null.
+        # An optional parameter is not nullable: a query or a header has no null.
         for alternative in parameter["schema"].pop("oneOf", []):
             if alternative["type"] != "null":
                 parameter["schema"].update(alternative)

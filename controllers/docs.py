@@ -80,8 +80,8 @@ async def swagger_start() -> str:
 swagger_assets = public_files("/docs/assets", swagger_ui_path, "swagger-assets", DOCS)
 
 
-def create_openapi_config(version: str) -> ContractConfig:
-    """Return what the document says of the service as a whole."""
+def create_openapi_config(version: str, tags: list[Tag]) -> ContractConfig:
+    """Return the parts of the document that describe the service as a whole."""
     return ContractConfig(
         title="Postline",
         version=version,
@@ -108,11 +108,5 @@ def create_openapi_config(version: str) -> ContractConfig:
         openapi_router=_DocsRouter("/docs", route_handlers=[], opt=PUBLIC | DOCS, include_in_schema=False),
         render_plugins=[LocalSwaggerPlugin()],
         use_handler_docstrings=False,
-        tags=[
-            Tag(name="Authentication", description="In and out."),
-            Tag(name="Account", description="One person's account."),
-            Tag(name="Posts", description="One person's posts."),
-            Tag(name="Webhooks", description="Addresses that are told of one person's changes."),
-            Tag(name="Health", description="For those who watch the service."),
-        ],
+        tags=tags,
     )

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of errors, headers and examples, once for all routes."""
+"""Errors and headers in the OpenAPI document, described once for all routes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ OPTIONAL_BEARER = [{}, *BEARER]
 
 
 def described(description: str, **schema: Any) -> dict[str, Any]:
-    """Return a header of the document: a string, where the schema says nothing else."""
+    """Return a header for the document. It is a string unless the schema says otherwise."""
     return {"description": description, "schema": {"type": "string"} | schema}
 
 
@@ -48,7 +48,7 @@ _PROBLEMS: dict[type[DomainError] | int, str] = {
     503: "The service can't answer now; try again after `Retry-After` seconds.",
 }
 
-# Which of them a route means that names the status.
+# The error that a route means if it names only the status.
 _USUAL = {
     kind.status: kind
     for kind in (
@@ -78,8 +78,7 @@ PROBLEM_HEADERS = {
 def problems(*kinds: type[DomainError] | int, **descriptions: str) -> dict[int, ResponseSpec]:
     """Return the problem documents that a route answers with, for its `responses`.
 
-    Each is an error, or the status of the usual one. It is described as everywhere, or as the keyword `on_<status>`
-    says.
+    Each kind is an error, or the status of the usual error with it. The keyword `on_<status>` replaces its description.
     """
     return dict(_problem(_USUAL.get(kind, kind) if isinstance(kind, int) else kind, descriptions) for kind in kinds)
 

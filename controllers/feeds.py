@@ -1,4 +1,4 @@
-"""`/posts/events`: the timeline as it changes."""
+"""`/posts/events`: a live feed of the timeline's changes."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from app.auth.jwt_auth import AuthenticatedRequest
 from app.services.feeds import FeedService, Reset, Signal
 from controllers.documentation import BEARER, problems
 from controllers.numbers import digits_only
+from controllers.posts import TAG
 from events.types import PostEvent
 
 logger = logging.getLogger(__name__)
@@ -62,10 +63,10 @@ _STREAM = {
 
 
 class FeedController(Controller):
-    """Streams what happens to the posts of the person who asks."""
+    """Streams the changes of the current user's posts."""
 
     path = "/posts/events"
-    tags = ["Posts"]
+    tags = [TAG.name]
     security = BEARER
 
     @get(
@@ -89,7 +90,7 @@ class FeedController(Controller):
         after: After = None,
     ) -> Stream:
         """Answer `GET /posts/events`."""
-        # A browser repeats the address it first opened, and says in the header how far it has come since.
+        # When a browser reconnects, it repeats the original query. Its header has the newer position.
         position = after if last_event_id is None else last_event_id
         entries = feeds.follow(request.user.user_id, request.user.session_id, position)
         return Stream(_encoded(entries), media_type=_EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
@@ -99,7 +100,7 @@ async def _encoded(entries: AsyncIterator[PostEvent | Reset | Signal]) -> AsyncI
     try:
         async for entry in entries:
             yield _message(entry).encode()
-    except Exception as error:  # noqa: BLE001 - the status is sent: ending is what makes the client come back
+    except Exception as error:  # noqa: BLE001 - the status is sent already: when the feed ends, the client reconnects
         logger.warning("a feed ended early: %s", type(error).__name__)
 
 
@@ -110,5 +111,5 @@ def _message(entry: PostEvent | Reset | Signal) -> ServerSentEventMessage:
         case Reset(version):
             return ServerSentEventMessage(event="reset", id=version, data=encode_json({"version": version}), sep="\n")
         case PostEvent():
-            data = {"postID": entry.post_id, "version": entry.version, "occurred_at": entry.occurred_at}
-            return ServerSentEventMessage(event=entry.type, id=entry.version, data=encode_json(data), sep="\n")
+            data = encode_json(entry.data)
+            return ServerSentEventMessage(event=entry.type, id=entry.version, data=data, sep="\n")

@@ -1,9 +1,10 @@
-"""`/health`: for those who watch the service, not for those who use it."""
+"""`/health`: liveness and readiness."""
 
 from typing import ClassVar, Literal
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Tag
 from msgspec import Struct
 
 from app.http.hosts import ANY_HOST
@@ -19,19 +20,22 @@ class Health(Struct):
     status: Literal["ok", "degraded"] = "ok"
 
 
+TAG = Tag(name="Health", description="Liveness, readiness and metrics, for monitoring.")
+
+
 class HealthController(Controller):
-    """Whether the process runs, and whether it can serve."""
+    """Reports liveness and readiness."""
 
     path = "/health"
-    tags = ["Health"]
+    tags = [TAG.name]
     opt = {"exclude_from_auth": True} | ANY_HOST
 
     @get(
         "/live",
         operation_id="isLive",
-        summary="Does the process run?",
-        description="Needs nothing but the process.",
-        response_description="It does.",
+        summary="Check liveness",
+        description="Answers as long as the process runs, whatever its database does.",
+        response_description="The process runs.",
     )
     async def live(self) -> Health:
         """Answer `GET /health/live`."""
@@ -40,12 +44,12 @@ class HealthController(Controller):
     @get(
         "/ready",
         operation_id="isReady",
-        summary="Can the process serve?",
+        summary="Check readiness",
         description=(
             "Checks that the database answers, has every migration and takes writes. `degraded` means that Redis is "
             "set up and can't be used at the moment: rate limits are then counted by each process alone."
         ),
-        response_description="It can.",
+        response_description="The process can serve requests.",
         responses=problems(503),
     )
     async def ready(self, readiness: NamedDependency[Readiness]) -> Health:

@@ -1,4 +1,4 @@
-"""`/me`: one person's account."""
+"""`/me`: the current user's account."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Controller, delete, get, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import Example, Tag
 from litestar.params import JSONBody
 from litestar.response import Stream
 from litestar.serialization import encode_json
@@ -27,6 +27,8 @@ from models import (
     WebhookDeliveryExport,
     WebhookRead,
 )
+
+TAG = Tag(name="Account", description="The current user's account.")
 
 NDJSON = "application/x-ndjson"
 
@@ -50,10 +52,10 @@ _EXPORTED = {
 
 
 class MeController(Controller):
-    """Shows, changes, exports and erases the account of the person who asks."""
+    """Shows, changes, exports and erases the current user's account."""
 
     path = "/me"
-    tags = ["Account"]
+    tags = [TAG.name]
     security = BEARER
 
     @get(
@@ -71,7 +73,7 @@ class MeController(Controller):
         "/password",
         operation_id="changePassword",
         summary="Change the password",
-        description="Replaces the password, and ends every session but the asking one.",
+        description="Replaces the password, and ends every session except the current one.",
         status_code=HTTP_204_NO_CONTENT,
         response_description="The password is replaced.",
         responses=problems(400, 401, 403, 413, 415, 429, 503),
@@ -100,7 +102,7 @@ class MeController(Controller):
     async def export(self, request: AuthenticatedRequest, exports: NamedDependency[ExportQueries]) -> Stream:
         """Answer `GET /me/export`."""
         lines = exports.lines(request.user.user_id, request.user.session_id)
-        # Read before the status is sent, so that what can fail still has an answer.
+        # Read before the status is sent, so that a failure can still be answered.
         first = await anext(lines)
         return Stream(
             _encoded(first, lines),
@@ -111,7 +113,7 @@ class MeController(Controller):
     @delete(
         operation_id="eraseMe",
         summary="Erase the account",
-        description="Removes the account and all it owns, for good. The address can sign up again.",
+        description="Removes the account and everything it owns, for good. The address can sign up again.",
         response_description="The account is gone.",
         responses=problems(400, 401, 403, 413, 415, 429, 503),
     )

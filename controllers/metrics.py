@@ -1,4 +1,4 @@
-"""`/metrics`: for Prometheus."""
+"""`/metrics`, for Prometheus."""
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -7,6 +7,7 @@ from litestar.openapi.spec import Example
 
 from app.http.hosts import ANY_HOST
 from app.telemetry.metrics import Metrics
+from controllers.health import TAG
 
 # Litestar adds the charset.
 _TEXT_FORMAT = "text/plain; version=0.0.4"
@@ -20,12 +21,12 @@ postline_http_request_duration_seconds_count{method="GET",route="/posts",status=
 @get(
     "/metrics",
     operation_id="readMetrics",
-    summary="What does the process measure?",
+    summary="Read metrics",
     description=(
         "Answers in Prometheus' text format, for all workers of one start. What only the database knows is left out, "
         "and `postline_database_up` 0, while that does not answer."
     ),
-    tags=["Health"],
+    tags=[TAG.name],
     opt={"exclude_from_auth": True} | ANY_HOST,
     media_type=_TEXT_FORMAT,
     responses={

@@ -1,4 +1,4 @@
-"""How numbers are written in queries and headers."""
+"""Numbers in queries and headers."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -12,10 +12,10 @@ _DIGITS = re.compile("[0-9]+")
 
 
 def digits_only(*queries: str, header: str | None = None) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
-    """Return what refuses a request, before its route is asked, in which one of these is not written in digits alone.
+    """Return a `before_request` hook that refuses a request if one of these parameters is not written in digits only.
 
-    Litestar reads `1e2` as 100, and `null` as none given. Only what the route takes may be named: the cache, which
-    answers before, looks at nothing else.
+    Litestar would read `1e2` as 100, and `null` as a missing parameter. Name only parameters that the route takes: the
+    cache, which answers first, ignores all others.
     """
 
     async def check(request: Request[Any, Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`/posts`: one person's posts."""
+"""`/posts`: the current user's posts."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, cast
@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Controller, MediaType, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Tag
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.response import Stream
 from litestar.serialization import encode_json
@@ -22,13 +23,17 @@ from controllers.documentation import BEARER, problems, response_header
 from controllers.numbers import digits_only
 from models import PostCreate, PostCreated, PostRead, PostUpdate
 
+TAG = Tag(name="Posts", description="The current user's posts.")
+
 _LARGEST_POSITION = 2**63 - 1
 
 PostID = Annotated[UUID, PathParameter(description="The `postID` that the post was added with.")]
-Limit = Annotated[int | None, QueryParameter(ge=1, le=1000, description="At most so many posts; all without it.")]
+Limit = Annotated[
+    int | None, QueryParameter(ge=1, le=1000, description="The maximum number of posts; without it, all of them.")
+]
 Cursor = Annotated[
     int | None,
-    QueryParameter(ge=1, le=_LARGEST_POSITION, description="Where the next page begins: taken from a `Link`."),
+    QueryParameter(ge=1, le=_LARGEST_POSITION, description="Where the page begins: from the previous page's `Link`."),
 ]
 IdempotencyKeyHeader = Annotated[
     str | None,
@@ -37,7 +42,7 @@ IdempotencyKeyHeader = Annotated[
         min_length=1,
         max_length=254,
         pattern=r"^[\x21-\x7e]+$",
-        description="Repeat a request with the same key, within 24 hours, and it adds no second post.",
+        description="A retry with the same key, within 24 hours, adds no second post.",
     ),
 ]
 IfMatch = Annotated[
@@ -51,16 +56,16 @@ _NOT_MODIFIED = {304: ResponseSpec(None, description="`If-None-Match` names the 
 
 
 class PostController(Controller):
-    """Adds, lists, reads, edits and deletes posts of the person who asks."""
+    """Creates, lists, reads, edits and deletes the current user's posts."""
 
     path = "/posts"
-    tags = ["Posts"]
+    tags = [TAG.name]
     security = BEARER
 
     @post(
         operation_id="createPost",
         summary="Add a post",
-        description="Adds a post. When the answer arrives, it is committed. With a key, a repetition is harmless.",
+        description="Adds a post. When the answer arrives, it is committed. With a key, a retry adds nothing.",
         response_description="The post is committed.",
         responses=problems(400, 401, 413, 415, 422, 503),
         response_headers=[
@@ -108,9 +113,9 @@ class PostController(Controller):
         queries: NamedDependency[DatabaseQueries],
         limit: Limit = None,
         cursor: Cursor = None,
-        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - the middleware answers it; here it is documented
+        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - the middleware handles it; here it is documented
     ) -> Response[list[PostRead]]:
-        """Answer `GET /posts` where the cache could not."""
+        """Answer `GET /posts` on a cache miss."""
         page = await queries.page(request.user.user_id, limit, cursor)
         answer: Response[Any]
         if page is not None:
@@ -118,10 +123,11 @@ class PostController(Controller):
         else:
             leave_uncached(request)
             parts = queries.page_in_parts(request.user.user_id, limit, cursor)
-            # Read before the status is sent, so that what can fail still has an answer.
+            # Read before the status is sent, so that a failure can still be answered.
             page = await anext(parts)
             answer = cast("Response[Any]", Stream(_encoded(parts), media_type=MediaType.JSON))
-        # The database may know a newer version than the look-up did: what was read is cached and named by its own.
+        # A change may have been committed since the look-up: the list is cached and named under the version that was
+        # read.
         request.user.timeline_version = page.version
         answer.set_header("ETag", etag(page.version))
         if page.next_cursor is not None:
@@ -142,7 +148,7 @@ class PostController(Controller):
         postID: PostID,
         request: AuthenticatedRequest,
         queries: NamedDependency[DatabaseQueries],
-        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
+        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - read from the scope, where it may have several lines; here it is documented
     ) -> Response[PostRead]:
         """Answer `GET /posts/{postID}`."""
         found = await queries.post(request.user.user_id, postID)
@@ -156,7 +162,7 @@ class PostController(Controller):
         "/{postID:uuid}",
         operation_id="updatePost",
         summary="Replace a post's text",
-        description="Replaces the text, and counts the post's version up. When the answer arrives, it is committed.",
+        description="Replaces the text, and increments the post's version. When the answer arrives, it is committed.",
         response_description="The post as it is now.",
         responses=problems(400, 401, 404, 412, 413, 415, 503),
         response_headers=[response_header("ETag", "The post's new version.")],
@@ -167,7 +173,7 @@ class PostController(Controller):
         data: JSONBody[PostUpdate],
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_match: IfMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
+        if_match: IfMatch = None,  # noqa: ARG002 - read from the scope, where it may have several lines; here it is documented
     ) -> Response[PostRead]:
         """Answer `PATCH /posts/{postID}`."""
         updated = await posts.update(
@@ -179,7 +185,7 @@ class PostController(Controller):
         "/{postID:uuid}",
         operation_id="deletePost",
         summary="Delete a post",
-        description="Removes the post. When the answer arrives, it is gone from every list.",
+        description="Removes the post. When the answer arrives, the removal is committed, and no list shows the post.",
         response_description="The post is gone.",
         responses=problems(401, 404, 412, 503),
     )
@@ -188,7 +194,7 @@ class PostController(Controller):
         postID: PostID,
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_match: IfMatch = None,  # noqa: ARG002 - it may have several lines; here it is documented
+        if_match: IfMatch = None,  # noqa: ARG002 - read from the scope, where it may have several lines; here it is documented
     ) -> None:
         """Answer `DELETE /posts/{postID}`."""
         await posts.delete(

@@ -1,4 +1,4 @@
-"""`/webhooks`: addresses that are told of one person's changes."""
+"""`/webhooks`: addresses that the current user's changes are sent to."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Tag
 from litestar.params import JSONBody, PathParameter
 
 from app.auth.jwt_auth import AuthenticatedRequest
@@ -15,25 +16,27 @@ from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, problems
 from models import WebhookCreate, WebhookCreated, WebhookDeliveryRead, WebhookRead
 
+TAG = Tag(name="Webhooks", description="Addresses that the current user's changes are sent to.")
+
 _RECENT_DELIVERIES = 100
 
 WebhookID = Annotated[UUID, PathParameter(description="The `id` that the webhook was registered with.")]
 
 
 class WebhookController(Controller):
-    """Registers, lists and removes webhooks of the person who asks."""
+    """Registers, lists and deletes the current user's webhooks."""
 
     path = "/webhooks"
-    tags = ["Webhooks"]
+    tags = [TAG.name]
     security = BEARER
 
     @post(
         operation_id="createWebhook",
         summary="Register a webhook",
         description=(
-            "From now on each change is sent to the address with `POST`, signed after the Standard Webhooks "
-            "specification with the secret that only this answer holds. The changes come in order; one that is not "
-            "answered with 2xx within 10 seconds is repeated, for a day at most."
+            "From now on each change is sent to the address with `POST`, signed as the Standard Webhooks specification "
+            "says, with the secret that only this answer contains. Changes are sent in order. One that is not answered "
+            "with 2xx within 10 seconds is retried, for at most a day."
         ),
         response_description="The webhook, with the secret that signs what is sent.",
         responses=problems(400, 401, TooManyWebhooks, 413, 415, 503),
@@ -63,8 +66,8 @@ class WebhookController(Controller):
     @delete(
         "/{id:uuid}",
         operation_id="deleteWebhook",
-        summary="Remove a webhook",
-        description="Nothing more is sent to it, but for what is on its way.",
+        summary="Delete a webhook",
+        description="Nothing more is sent to it, except a delivery that is under way.",
         response_description="The webhook is gone.",
         responses=problems(401, 404, 503),
     )
@@ -77,8 +80,8 @@ class WebhookController(Controller):
     @get(
         "/{id:uuid}/deliveries",
         operation_id="listWebhookDeliveries",
-        summary="See what a webhook was told",
-        description="Lists the hundred newest deliveries, newest first, and what became of each.",
+        summary="List a webhook's deliveries",
+        description="Lists the hundred newest deliveries, newest first, each with its outcome.",
         response_description="The deliveries, newest first.",
         responses=problems(401, 404, 503),
     )

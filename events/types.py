@@ -24,6 +24,11 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omi
     occurred_at: datetime
     traceparent: str | None = None
 
+    @property
+    def data(self) -> "PostEventData":
+        """What clients learn of the change."""
+        return PostEventData(self.post_id, self.version, self.occurred_at)
+
 
 class PostCreatedEvent(PostEvent, frozen=True, kw_only=True, tag="post.created"):
     """A post was added."""
@@ -41,6 +46,14 @@ class PostDeletedEvent(PostEvent, frozen=True, kw_only=True, tag="post.deleted")
     """A post was removed."""
 
     type: ClassVar[EventType] = "post.deleted"
+
+
+class PostEventData(msgspec.Struct, frozen=True):
+    """What clients learn of a change, in the feed and through webhooks: the post's id, not its text."""
+
+    postID: UUID  # noqa: N815 - this service's word for a post's id
+    version: int
+    occurred_at: datetime
 
 
 class SessionsChanged(msgspec.Struct, frozen=True, kw_only=True):

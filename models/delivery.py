@@ -1,4 +1,4 @@
-"""How far durable listeners have come, and what they could not take."""
+"""The progress of durable listeners, and their dead letters."""
 
 from datetime import datetime
 from uuid import UUID

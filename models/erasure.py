@@ -1,4 +1,4 @@
-"""What there can be too much of to be removed with its owner."""
+"""Rows of which one owner may have too many to delete them in the request that deletes the owner."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from models.webhook import WebhookDelivery
 
 
 class Erasure(SQLModel, table=True):
-    """An owner who is gone, a user or a webhook, and whose rows are still to be removed."""
+    """A user or a webhook that was deleted, and whose rows are still to be pruned."""
 
     __tablename__ = "erasures"  # pyright: ignore[reportAssignmentType]
 
@@ -23,8 +23,8 @@ class Erasure(SQLModel, table=True):
 
 _SMALL = literal(0)
 
-# The columns that name the owner, without a foreign key, those that an index sorts each owner's rows by, and the bytes
-# of a row, where there can be many.
+# For each model: the column that names the owner (no foreign key), the column by which an index sorts an owner's rows,
+# and the size of a row in bytes, if rows may be large.
 OWNED: tuple[tuple[Any, Any, Any], ...] = (
     (col(Post.user_id), col(Post.position), col(Post.size)),
     (col(StoredEvent.user_id), col(StoredEvent.version), _SMALL),

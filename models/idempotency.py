@@ -1,4 +1,4 @@
-"""What a repeated request is recognised by."""
+"""Idempotency keys: a retried request is recognised by its key."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ class IdempotencyKey(SQLModel, table=True):
 
     @classmethod
     def of(cls, user_id: UUID, key: str, draft: PostCreate, post_id: UUID) -> "IdempotencyKey":
-        """Return the row that makes later uses of the key answer with this post."""
+        """Return the row that lets a retry with the key answer with this post."""
         return cls(user_id=user_id, key=key, body_hash=_hash(draft), post_id=post_id)
 
     def is_of(self, draft: PostCreate) -> bool:

@@ -29,8 +29,8 @@ class Post(PostBase, table=True):
     """A stored post.
 
     `position` is the version its owner's timeline had when it was created: posts of one user sort by it in commit
-    order, and no two share it. `version` counts the post's own edits, from 1. `size` is that of the text in bytes: to
-    measure one that is long, MySQL would have to read it.
+    order, and no two share it. `version` counts the post's own edits, from 1. `size` is the size of the text in
+    bytes: to measure a long text, MySQL would have to read it.
     """
 
     __tablename__ = "posts"  # pyright: ignore[reportAssignmentType]
@@ -46,7 +46,7 @@ class Post(PostBase, table=True):
 
     @classmethod
     def write(cls, owner_id: UUID, draft: "PostCreate", timeline_version: int) -> tuple[Self, events.PostCreatedEvent]:
-        """Return a new post, and the event that it makes of the owner's timeline's next version."""
+        """Return a new post and its event, at the version that the owner's timeline was advanced to."""
         at = now()
         post = cls(
             id=uuid7(),
@@ -62,7 +62,7 @@ class Post(PostBase, table=True):
         )
 
     def rewrite(self, edit: "PostUpdate", timeline_version: int) -> events.PostUpdatedEvent:
-        """Replace the text, and return the event of it."""
+        """Replace the text, and return the event of the change."""
         self.text, self.size = edit.text, _size(edit.text)
         self.version += 1
         self.updated_at = now()
@@ -106,7 +106,7 @@ class PostUpdate(PostBase):
 
 
 class PostCreated(SQLModel):
-    """The answer to an added post."""
+    """The answer to a created post."""
 
     example: ClassVar[Example] = {"postID": POST_ID}
 
@@ -114,7 +114,7 @@ class PostCreated(SQLModel):
 
 
 class PostItem(msgspec.Struct, frozen=True):
-    """A post in a list: the same as `PostRead`, cheap to make and to encode where there are many."""
+    """A post in a list: the fields of `PostRead`, cheap to create and encode in large numbers."""
 
     postID: UUID  # noqa: N815
     text: str

@@ -1,4 +1,4 @@
-"""A session: one log-in of a user, from which access tokens are drawn until it ends."""
+"""A session: one log-in of a user, for which access tokens are issued until it ends."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -17,7 +17,7 @@ REFRESH_TOKEN = "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7
 
 
 class SessionBase(SQLModel):
-    """What a person recognises a session by."""
+    """What a user recognises a session by."""
 
     user_agent: str = Field(default="", max_length=USER_AGENT_LENGTH, sa_type=String(USER_AGENT_LENGTH))
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
@@ -41,7 +41,7 @@ class Session(SessionBase, table=True):
     refresh_token_hash: str = Field(sa_type=String(64))
 
     def is_of(self, user_agent: str) -> bool:
-        """Return whether a client that calls itself so opened the session."""
+        """Return whether the session was opened by a client with this `User-Agent`."""
         return self.user_agent == user_agent[:USER_AGENT_LENGTH]
 
 
@@ -58,7 +58,7 @@ class SessionRead(SessionBase):
     }
 
     id: UUID
-    is_current: bool = Field(default=False, description="Whether it is the session that asks.")
+    is_current: bool = Field(default=False, description="Whether it is the session of this request.")
 
 
 class RefreshRequest(SQLModel):
@@ -71,7 +71,7 @@ class RefreshRequest(SQLModel):
 
 
 class TokenPair(SQLModel):
-    """What opens the authenticated routes, and what renews it."""
+    """An access token, and the refresh token that renews it."""
 
     example: ClassVar[Example] = {
         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.yJOCZ3eB6U3GXnNOMSx",

@@ -1,4 +1,4 @@
-"""A user: who owns a timeline of posts."""
+"""A user, who owns a timeline of posts."""
 
 import unicodedata
 from datetime import datetime
@@ -20,16 +20,16 @@ _COMMON_PASSWORDS = frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def normalized(password: str) -> str:
-    """Return the form of a password that is hashed and compared.
+    """Return the normal form (NFKC) of a password, which is hashed and compared.
 
-    One keyboard sends é as one code point and another as two; to the person it is the same password.
+    One keyboard sends é as one code point and another as two. To the user it is the same password.
     """
     return unicodedata.normalize("NFKC", password)
 
 
 def _uncommon(password: str) -> str:
     if normalized(password).lower() in _COMMON_PASSWORDS:
-        raise ValueError("is one of the most common passwords; choose another")
+        raise ValueError("This password is too common. Choose another.")
     return password
 
 
@@ -52,11 +52,11 @@ NewPassword = Annotated[
     ),
     AfterValidator(_uncommon),
 ]
-"""A password as it may be chosen."""
+"""A new password: checked for length, and against the most common ones."""
 
 
 class UserBase(SQLModel):
-    """What a person is known by."""
+    """What identifies a user."""
 
     email: Email = Field(
         max_length=254,
@@ -69,10 +69,9 @@ class UserBase(SQLModel):
 class User(UserBase, table=True):
     """A stored user.
 
-    `timeline_version` is the number that everything else is derived from: 0 at sign-up, and one more for every
-    committed change to a post, in the change's own transaction. `undelivered_since` is set by the same statement, and
-    emptied when every durable listener has the timeline's newest event. `password_version` counts the passwords, not
-    the hashes: a password may be hashed anew.
+    `timeline_version` is 0 at sign-up, and is incremented for every change of a post, in the change's own transaction.
+    `undelivered_since` is set by the same statement, and cleared when every durable listener has taken the newest
+    event. `password_version` counts passwords, not hashes: a password may be hashed again.
     """
 
     __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
@@ -86,7 +85,7 @@ class User(UserBase, table=True):
 
 
 class SignUp(UserBase):
-    """The body that makes an account."""
+    """The body that creates an account."""
 
     model_config = {"extra": "forbid"}
     example: ClassVar[Example] = {"email": "ada@example.com", "password": "correct horse battery"}

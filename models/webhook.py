@@ -1,4 +1,4 @@
-"""A webhook: an address that is told of each change, and what became of each telling."""
+"""A webhook: an address that changes are sent to, and its deliveries."""
 
 import base64
 import secrets
@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, String
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-from events.types import EventType, PostEvent
+from events.types import EventType, PostEvent, PostEventData
 from models.columns import AnyLetters, UTCDateTime, UUIDBytes, now
 from models.example import POST_ID, TIME, Example
 
@@ -29,7 +29,7 @@ def _callable_url(value: str) -> str:
         raise ValueError("must not contain a user name or password")
     if url.fragment is not None:
         raise ValueError("must not have a fragment")
-    # Longer than what was typed, where that was not ASCII.
+    # The normal form is longer if the input was not ASCII.
     if len(str(url)) > _URL_LENGTH:
         raise ValueError(f"must be at most {_URL_LENGTH} characters")
     return str(url)
@@ -40,7 +40,7 @@ def _distinct(values: list[EventType]) -> list[EventType]:
 
 
 class WebhookBase(SQLModel):
-    """Where changes are told, and which."""
+    """Where changes are sent, and which."""
 
     url: Annotated[str, AfterValidator(_callable_url)] = Field(
         max_length=_URL_LENGTH,
@@ -51,16 +51,16 @@ class WebhookBase(SQLModel):
         default=["post.created", "post.updated", "post.deleted"],
         min_length=1,
         sa_type=JSON,
-        description="The events to be told of; all without it.",
+        description="The events to send; without it, all of them.",
     )
 
 
 class Webhook(WebhookBase, table=True):
     """A stored webhook.
 
-    It is told of changes after `since_version`, of one after the other: the next attempt is due at `due_at`, which is
-    empty where nothing is left to tell, and in the future while a process is at it. `attempts` counts how often the
-    present one failed.
+    Changes after `since_version` are sent to it in order. The next attempt is due at `due_at`, which is empty if
+    nothing is pending, and in the future while a process holds the lease. `attempts` counts the failures of the current
+    delivery.
     """
 
     __tablename__ = "webhooks"  # pyright: ignore[reportAssignmentType]
@@ -80,12 +80,12 @@ class Webhook(WebhookBase, table=True):
     disabled_reason: str | None = Field(default=None, sa_type=String(255))
 
     def wants(self, event: PostEvent) -> bool:
-        """Return whether the webhook is to be told of the event."""
+        """Return whether the event is to be sent to the webhook."""
         return event.version > self.since_version and event.type in self.events
 
 
 class DeliveryStatus(StrEnum):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -93,7 +93,7 @@ class DeliveryStatus(StrEnum):
 
 
 class WebhookDeliveryBase(SQLModel):
-    """One change that a webhook is told of."""
+    """One change that is sent to a webhook."""
 
     version: int = Field(
         primary_key=True,
@@ -106,11 +106,13 @@ class WebhookDeliveryBase(SQLModel):
     attempts: int = 0
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime, index=True)
     attempted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
-    response_status: int | None = Field(default=None, description="What the receiver last answered, if it did.")
+    response_status: int | None = Field(
+        default=None, description="The status of the receiver's last answer, if there was one."
+    )
     response_excerpt: str | None = Field(
         default=None,
         sa_type=AnyLetters,
-        description="The beginning of that answer, or why there was none.",
+        description="The beginning of that answer, or the reason why there was none.",
     )
 
 
@@ -123,9 +125,14 @@ class WebhookDelivery(WebhookDeliveryBase, table=True):
     post_id: UUID = Field(sa_type=UUIDBytes)
     occurred_at: datetime = Field(sa_type=UTCDateTime)
 
+    @property
+    def data(self) -> PostEventData:
+        """What the webhook learns of the change."""
+        return PostEventData(self.post_id, self.version, self.occurred_at)
+
     @classmethod
     def of(cls, webhook: Webhook, event: PostEvent) -> "WebhookDelivery":
-        """Return the row that tells the webhook of the event."""
+        """Return the delivery of the event to the webhook."""
         return cls(
             webhook_id=webhook.id,
             version=event.version,
@@ -157,9 +164,9 @@ class WebhookRead(WebhookBase):
 
     id: UUID
     created_at: datetime
-    failing_since: datetime | None = Field(default=None, description="Since when no attempt has succeeded.")
+    failing_since: datetime | None = Field(default=None, description="The time since which every attempt has failed.")
     disabled_at: datetime | None = None
-    disabled_reason: str | None = Field(default=None, description="Why nothing is sent any more.")
+    disabled_reason: str | None = Field(default=None, description="The reason why nothing is sent any more.")
 
 
 class WebhookCreated(WebhookRead):
@@ -167,7 +174,7 @@ class WebhookCreated(WebhookRead):
 
     example: ClassVar[Example] = WebhookRead.example | {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDazfjCqwmOoA="}
 
-    secret: str = Field(description="Verifies the signatures, after the Standard Webhooks specification.")
+    secret: str = Field(description="Verifies the signatures (Standard Webhooks).")
 
 
 class WebhookDeliveryRead(WebhookDeliveryBase):
@@ -189,7 +196,7 @@ class WebhookDeliveryRead(WebhookDeliveryBase):
 
 
 class WebhookDeliveryExport(WebhookDeliveryRead):
-    """A delivery, with the webhook that it is of."""
+    """A delivery, with its webhook."""
 
     example: ClassVar[Example] = WebhookDeliveryRead.example | {"webhook_id": WebhookRead.example["id"]}
 

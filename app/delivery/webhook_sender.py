@@ -10,7 +10,7 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import httpcore
-from litestar.serialization import encode_json
+import msgspec
 
 from app.delivery.destinations import ForbiddenDestination
 from app.delivery.webhook_client import WebhookClient
@@ -103,17 +103,7 @@ class WebhookSender:
 
     async def _attempt(self, webhook: Webhook, delivery: WebhookDelivery) -> bool:
         """Send one delivery, store the outcome, and return whether it succeeded."""
-        body = encode_json(
-            {
-                "type": delivery.type,
-                "timestamp": delivery.occurred_at,
-                "data": {
-                    "postID": delivery.post_id,
-                    "version": delivery.version,
-                    "occurred_at": delivery.occurred_at,
-                },
-            }
-        )
+        body = msgspec.json.encode({"type": delivery.type, "timestamp": delivery.occurred_at, "data": delivery.data})
         status: int | None = None
         try:
             status, raw = await self._client.post(webhook.url, _headers(webhook, delivery, body), body)

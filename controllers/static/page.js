@@ -7,8 +7,8 @@ import { LoggedOut, Problem, Unreachable, enter, leave, onSessionElsewhere, sess
 import { Timeline } from "./timeline.js";
 
 const WAYS_IN = {
-  logIn: { path: "/auth/login", title: "Log in", other: "Make an account instead", autocomplete: "current-password" },
-  signUp: { path: "/auth/signup", title: "Make an account", other: "Log in instead", autocomplete: "new-password" },
+  logIn: { path: "/auth/login", title: "Log in", other: "Create an account instead", autocomplete: "current-password" },
+  signUp: { path: "/auth/signup", title: "Create an account", other: "Log in instead", autocomplete: "new-password" },
 };
 
 const CONNECTION = { unknown: "", live: "Live", offline: "Offline. Trying again." };

@@ -65,12 +65,12 @@ class Visitor:
         return window
 
     def sign_up(self, email: str) -> Page:
-        """Open a window, make an account, and return the window when it is live."""
+        """Open a window, create an account, and return the window when it is live."""
         window = self.open()
-        window.get_by_role("button", name="Make an account instead").click()
+        window.get_by_role("button", name="Create an account instead").click()
         window.get_by_label("Email").fill(email)
         window.get_by_label("Password").fill(PASSWORD)
-        window.get_by_role("button", name="Make an account").click()
+        window.get_by_role("button", name="Create an account").click()
         expect(window.get_by_text("Live", exact=True)).to_be_visible()
         return window
 

@@ -27,11 +27,11 @@ def test_every_state_of_the_page_is_accessible_and_fits(
     name = f"{width}-{scheme}"
     window = visitor.open()
     inspect(window, f"door-{name}")
-    window.get_by_role("button", name="Make an account instead").click()
+    window.get_by_role("button", name="Create an account instead").click()
     window.get_by_label("Email").fill("a@example")
     window.get_by_label("Password").fill("password1")
-    window.get_by_role("button", name="Make an account").click()
-    expect(window.get_by_text("most common passwords")).to_be_visible()
+    window.get_by_role("button", name="Create an account").click()
+    expect(window.get_by_text("This password is too common")).to_be_visible()
     inspect(window, f"refused-{name}")
     visitor.forget("status of 400")
 

@@ -60,15 +60,15 @@ def test_a_long_list_is_shown_in_parts(ada: Visitor, server: Server) -> None:
 
 def test_what_is_wrong_is_said_at_its_field(ada: Visitor) -> None:
     window = ada.open()
-    window.get_by_role("button", name="Make an account instead").click()
+    window.get_by_role("button", name="Create an account instead").click()
     window.get_by_label("Email").fill("wrong@example.com")
     window.get_by_label("Password").fill("password1")
-    window.get_by_role("button", name="Make an account").click()
+    window.get_by_role("button", name="Create an account").click()
 
     field = window.get_by_label("Password")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_accessible_description(
-        "At least 8 characters. is one of the most common passwords; choose another"
+        "At least 8 characters. This password is too common. Choose another."
     )
     expect(field).to_be_focused()
     expect(window.get_by_label("Email")).not_to_have_attribute("aria-invalid", "true")
@@ -266,10 +266,10 @@ def test_what_one_person_left_unsent_is_not_shown_to_the_next(bob: Visitor) -> N
     window.reload()
     expect(window.get_by_label("New post")).to_have_value("not for others")
     window.get_by_role("button", name="Log out").click()
-    window.get_by_role("button", name="Make an account instead").click()
+    window.get_by_role("button", name="Create an account instead").click()
     window.get_by_label("Email").fill("comes-next@example.com")
     window.get_by_label("Password").fill(PASSWORD)
-    window.get_by_role("button", name="Make an account").click()
+    window.get_by_role("button", name="Create an account").click()
 
     expect(window.get_by_text("Live", exact=True)).to_be_visible()
     expect(window.get_by_label("New post")).to_have_value("")
