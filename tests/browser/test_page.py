@@ -67,9 +67,7 @@ def test_what_is_wrong_is_said_at_its_field(ada: Visitor) -> None:
 
     field = window.get_by_label("Password")
     expect(field).to_have_attribute("aria-invalid", "true")
-    expect(field).to_have_accessible_description(
-        "At least 8 characters. This password is too common. Choose another."
-    )
+    expect(field).to_have_accessible_description("At least 8 characters. This password is too common. Choose another.")
     expect(field).to_be_focused()
     expect(window.get_by_label("Email")).not_to_have_attribute("aria-invalid", "true")
     ada.forget("status of 400")
