@@ -30,10 +30,10 @@ from app.ports.timelines import Timelines
 from app.ports.unit_of_work import Transactions
 from app.server.lifespan import BackgroundTask, LifespanPolicy, Resource, lifespan
 from app.server.readiness import Readiness
-from app.services.accounts import AccountService
 from app.services.feeds import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionPolicy, SessionService
+from app.services.users import UserService
 from app.services.webhooks import WebhookService
 from app.settings import Environment, Settings
 from app.storage.exports import ExportQueries
@@ -85,7 +85,7 @@ class Service:
     principals: PrincipalFinder
     passwords: Argon2Passwords
     auth_limit: RateLimit
-    accounts: AccountService
+    users: UserService
     sessions: SessionService
     posts: PostService
     feeds: FeedService
@@ -206,7 +206,7 @@ def build_service(
         principals=PrincipalFinder(jwt_auth, timelines),
         passwords=passwords,
         auth_limit=RateLimit("auth", settings.auth_rate_limit, counts),
-        accounts=AccountService(transactions, queries, passwords, tokens, password_failures),
+        users=UserService(transactions, queries, passwords, tokens, password_failures),
         sessions=SessionService(transactions, queries, passwords, tokens, log_in_failures, policy=policies.sessions),
         posts=PostService(transactions),
         feeds=FeedService(queries, timelines, wakeups),

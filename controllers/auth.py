@@ -14,8 +14,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from app.auth.jwt_auth import AuthenticatedRequest, PrincipalFinder
 from app.auth.rate_limits import client_key
 from app.errors import EmailTaken, InvalidCredentials
-from app.services.accounts import AccountService
 from app.services.sessions import SessionService
+from app.services.users import UserService
 from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, OPTIONAL_BEARER, problems
 from models import LogIn, RefreshRequest, SessionRead, SignUp, TokenPair
@@ -57,10 +57,10 @@ class AuthController(Controller):
         responses=problems(400, EmailTaken, 413, 415, 429, 503),
     )
     async def sign_up(
-        self, data: JSONBody[SignUp], accounts: NamedDependency[AccountService], user_agent: UserAgent = ""
+        self, data: JSONBody[SignUp], users: NamedDependency[UserService], user_agent: UserAgent = ""
     ) -> TokenPair:
         """Answer `POST /auth/signup`."""
-        return await accounts.sign_up(data, user_agent)
+        return await users.sign_up(data, user_agent)
 
     @post(
         "/login",

@@ -13,7 +13,7 @@ from litestar.serialization import encode_json
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from app.auth.jwt_auth import AuthenticatedRequest
-from app.services.accounts import AccountService
+from app.services.users import UserService
 from app.storage.exports import ExportLine, ExportQueries
 from app.storage.queries import DatabaseQueries
 from controllers.documentation import BEARER, problems
@@ -82,10 +82,10 @@ class MeController(Controller):
         self,
         data: JSONBody[PasswordChange],
         request: AuthenticatedRequest,
-        accounts: NamedDependency[AccountService],
+        users: NamedDependency[UserService],
     ) -> None:
         """Answer `PUT /me/password`."""
-        await accounts.change_password(request.user, data)
+        await users.change_password(request.user, data)
 
     @get(
         "/export",
@@ -121,10 +121,10 @@ class MeController(Controller):
         self,
         data: JSONBody[PasswordConfirmation],
         request: AuthenticatedRequest,
-        accounts: NamedDependency[AccountService],
+        users: NamedDependency[UserService],
     ) -> None:
         """Answer `DELETE /me`."""
-        await accounts.erase(request.user, data.password)
+        await users.erase(request.user, data.password)
 
 
 async def _encoded(first: ExportLine, others: AsyncIterator[ExportLine]) -> AsyncIterator[bytes]:

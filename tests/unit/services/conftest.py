@@ -8,10 +8,10 @@ import pytest
 from app.auth.keys import Keyring
 from app.auth.session_tokens import SessionTokens
 from app.ports.security import Principal
-from app.services.accounts import AccountService
 from app.services.feeds import FeedService
 from app.services.posts import PostService
 from app.services.sessions import SessionPolicy, SessionService
+from app.services.users import UserService
 from app.services.webhooks import WebhookService
 from events.bus import EventBus
 from events.types import Event, PostEvent, SessionsChanged
@@ -43,7 +43,7 @@ class World:
         queries = InMemoryQueries(self.database)
         self.timelines = InMemoryTimelines(self.database)
         self.tokens = SessionTokens(Keyring("secret"), NamedTokens(), timedelta(days=30))
-        self.accounts = AccountService(self.transactions, queries, self.passwords, self.tokens, CountingLimit())
+        self.users = UserService(self.transactions, queries, self.passwords, self.tokens, CountingLimit())
         self.posts = PostService(self.transactions)
         self.webhooks = WebhookService(self.transactions, ListedDestinations(FORBIDDEN_URL))
         self.feeds = FeedService(queries, self.timelines, self.wakeups, heartbeat_seconds=3600, events_per_read=2)
@@ -59,7 +59,7 @@ class World:
         self.published.append(event)
 
     async def sign_up(self, email: str = "ada@example.com") -> Principal:
-        return self.principal_of(await self.accounts.sign_up(SignUp(email=email, password=PASSWORD), "curl/8"))
+        return self.principal_of(await self.users.sign_up(SignUp(email=email, password=PASSWORD), "curl/8"))
 
     def principal_of(self, tokens: TokenPair) -> Principal:
         """Return whom the tokens authenticate."""

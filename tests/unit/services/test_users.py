@@ -19,7 +19,7 @@ async def test_signing_up_opens_the_first_session(world: World) -> None:
 
 async def test_an_address_has_one_account(world: World, ada: Principal) -> None:
     with pytest.raises(EmailTaken):
-        await world.accounts.sign_up(SignUp(email="Ada@example.com", password=PASSWORD), "curl/8")
+        await world.users.sign_up(SignUp(email="Ada@example.com", password=PASSWORD), "curl/8")
 
     assert len(world.database.all(User)) == 1
 
@@ -28,7 +28,7 @@ async def test_a_new_password_ends_the_other_sessions(world: World, ada: Princip
     await world.sessions.log_in(LogIn(email="ada@example.com", password=PASSWORD), "phone")
     change = PasswordChange(current_password=PASSWORD, new_password="another horse battery")
 
-    await world.accounts.change_password(ada, change)
+    await world.users.change_password(ada, change)
 
     assert [session.id for session in world.database.sessions(ada.user_id)] == [ada.session_id]
     await world.sessions.log_in(LogIn(email="ada@example.com", password="another horse battery"), "phone")
@@ -39,9 +39,9 @@ async def test_a_wrong_password_changes_nothing_and_soon_makes_the_session_wait(
 
     for _ in range(5):
         with pytest.raises(WrongPassword):
-            await world.accounts.change_password(ada, wrong)
+            await world.users.change_password(ada, wrong)
     with pytest.raises(TooManyRequests):
-        await world.accounts.erase(ada, PASSWORD)
+        await world.users.erase(ada, PASSWORD)
 
     assert world.database.user(ada.user_id) is not None
 
@@ -50,7 +50,7 @@ async def test_erasing_removes_the_user_and_all_they_own(world: World, ada: Prin
     for user in (ada, bob):
         await world.posts.create(user.user_id, PostCreate(text="hello"))
 
-    await world.accounts.erase(ada, PASSWORD)
+    await world.users.erase(ada, PASSWORD)
 
     assert [post.user_id for post in world.database.all(Post)] == [bob.user_id]
     assert await world.timelines.version(ada.user_id, ada.session_id) is None
@@ -60,7 +60,7 @@ async def test_erasing_removes_the_user_and_all_they_own(world: World, ada: Prin
 async def test_a_lost_deadlock_does_not_hash_the_password_again(world: World, ada: Principal) -> None:
     world.database.lost_deadlocks = 2
 
-    await world.accounts.erase(ada, PASSWORD)
+    await world.users.erase(ada, PASSWORD)
 
     assert len(world.passwords.verified) == 1
     assert world.database.user(ada.user_id) is None

@@ -1,4 +1,4 @@
-"""An account: sign-up, a new password, erasure."""
+"""A user: sign-up, a new password, erasure."""
 
 from uuid import UUID
 
@@ -11,8 +11,8 @@ from events.types import SessionsChanged
 from models import PasswordChange, Session, SignUp, TokenPair, User
 
 
-class AccountService:
-    """Creates accounts, changes their passwords, and erases them."""
+class UserService:
+    """Signs users up, changes their passwords, and erases them."""
 
     def __init__(
         self,
