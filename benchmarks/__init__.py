@@ -1,1 +1,5 @@
-"""How fast the service is, against what it could be and what people use instead."""
+"""Benchmarks: the service against the bare framework and against alternatives.
+
+Begin with `rows`: one function for each row of docs/benchmarks.md. `contenders` starts the servers, `wrk` loads them,
+`bench` compares, and `report` writes the page.
+"""

@@ -1,4 +1,4 @@
-"""Measures the rows, or those that are named, and writes docs/benchmarks.md when it measured all of them."""
+"""Measures every row and writes docs/benchmarks.md, or measures one row."""
 
 import argparse
 import shutil
@@ -14,15 +14,15 @@ from benchmarks.rows import ROWS
 
 
 def main() -> None:
-    """Measure.
+    """Run the benchmark.
 
     Raises:
         AssertionError: An answer was wrong.
     """
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=ROWS, help="measure this row, and write nothing")
+    parser.add_argument("--only", choices=ROWS, help="measure this row only, and write nothing")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="how long each load lasts")
+    parser.add_argument("--seconds", type=int, default=3, help="the duration of each load")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: on Debian, install the package wrk.")

@@ -1,4 +1,4 @@
-"""What every row needs: folders, databases, and a way to compare that is fair on a noisy machine."""
+"""What every row needs: folders, databases, and a comparison that is fair on a noisy machine."""
 
 import os
 import subprocess
@@ -17,9 +17,9 @@ from tests.services import fresh_mariadb_database
 
 
 class Comparison(msgspec.Struct):
-    """One work, measured in turns with and without what it is compared to, or against.
+    """One workload of Postline, measured in alternation with what it is compared to.
 
-    The goal is a ratio to reach, or one not to exceed.
+    `goal` is the ratio to reach, or the maximum ratio if `is_limit`.
     """
 
     work: str
@@ -33,22 +33,22 @@ class Comparison(msgspec.Struct):
 
     @property
     def ratios(self) -> list[float]:
-        """Each round's ratio."""
+        """The ratio of each round."""
         return [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     @property
     def ratio(self) -> float:
-        """The rounds' median ratio."""
+        """The median of the ratios."""
         return median(self.ratios)
 
     @property
     def is_met(self) -> bool:
-        """Whether the goal is."""
+        """Whether the ratio meets the goal."""
         return self.ratio <= self.goal if self.is_limit else self.ratio >= self.goal
 
 
 class Bench:
-    """Makes what a row asks for, and removes it after the row."""
+    """Creates the folders, databases and servers of one row, and removes them after it."""
 
     def __init__(self, *, rounds: int, seconds: int) -> None:
         self.rounds = rounds
@@ -56,11 +56,9 @@ class Bench:
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Begin a row."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop and remove what the row asked for."""
         self.stack.close()
 
     def folder(self) -> Path:
@@ -80,7 +78,7 @@ class Bench:
         return url
 
     def alternate(self, works: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-        """Measure each work once to warm it up, and then each in every round: A B, A B, and so on."""
+        """Measure each work once as a warm-up, and then all of them in each round: A B, A B, and so on."""
         for work in works.values():
             work()
         measured: dict[str, list[float]] = {name: [] for name in works}

@@ -1,4 +1,4 @@
-"""Where an uncached list's time goes: its processor time in the process, by whose code it is."""
+"""A profile of uncached lists: the share of the process's CPU time that each library takes."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from benchmarks.rows import POSTS
 _REQUESTS = 8000
 _SAMPLE_SECONDS = 0.001
 
-# The driver is compiled, so that what it does counts as its caller's.
+# The driver is compiled and has no frames of its own, so its time is found in these callers.
 _DRIVER_CALLERS = {"_execute_async", "_executemany_async", "_do_ping"}
 _OWNERS = {
     "/litestar/": "Litestar",
@@ -37,7 +37,7 @@ _OWNERS = {
 
 
 def breakdown(database: URL, folder: Path) -> dict[str, float]:
-    """Return each owner's share of an uncached list on a migrated database."""
+    """Return each library's share of the CPU time of uncached lists on a migrated database, largest first."""
     settings = Settings(
         _env_file=None,  # pyright: ignore[reportCallIssue] - pydantic-settings takes it at run time
         database_url=database.render_as_string(hide_password=False),
@@ -47,7 +47,7 @@ def breakdown(database: URL, folder: Path) -> dict[str, float]:
         access_log_seconds=60,
         cache_max_bytes=0,
     )
-    # What the service would say stands between the rows' results.
+    # The service's log would mix with the results.
     logging.disable(logging.INFO)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         samples = runner.run(_sampled(create_app(settings)))
@@ -69,7 +69,7 @@ async def _sampled(app: Litestar) -> Counter[str]:
 
 
 async def _with_posts(app: Litestar, email: str) -> str:
-    """Sign somebody up who adds posts, and return what they authorize themselves with."""
+    """Sign a user up, add their posts, and return their `Authorization` header."""
     token = json.loads(await _ask(app, "POST", "/auth/signup", {"email": email, "password": PASSWORD}))
     bearer = f"Bearer {token['access_token']}"
     for _ in range(POSTS):
@@ -79,7 +79,7 @@ async def _with_posts(app: Litestar, email: str) -> str:
 
 @contextmanager
 def _sampling() -> Iterator[Counter[str]]:
-    """Note whose code runs whenever a millisecond of processor time was used; profilers lose their way in greenlets."""
+    """Sample whose code runs, after each millisecond of CPU time. Profilers can't follow SQLAlchemy's greenlets."""
     samples: Counter[str] = Counter()
 
     def note(_: int, frame: FrameType | None) -> None:

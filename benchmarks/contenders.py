@@ -1,4 +1,4 @@
-"""Each contender started, with somebody who has an account and the requests that are measured."""
+"""Starts each contender, with accounts and the requests that are measured."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ PASSWORD = "correct horse battery"  # noqa: S105
 
 
 class Account(msgspec.Struct):
-    """Somebody with an account: the requests that list and add their posts, and what they see and have."""
+    """A user's account: the requests that list and add posts, and functions that return the texts and their number."""
 
     email: str
     listing: Target
@@ -36,10 +36,10 @@ class Account(msgspec.Struct):
     count: Callable[[], int]
 
     def add(self, count: int) -> list[str]:
-        """Add posts, and return their texts.
+        """Add so many posts, and return their texts.
 
         Raises:
-            httpx.HTTPStatusError: One was refused.
+            httpx.HTTPStatusError: A post was refused.
         """
         bodies = [self.adding.body.replace("Seen", f"Seen {number:04}") for number in range(count)]
         with httpx.Client(headers=self.adding.headers) as client:
@@ -49,7 +49,7 @@ class Account(msgspec.Struct):
 
 
 class Contender(msgspec.Struct):
-    """A started server, and those who have accounts there."""
+    """A started server, with its process id and its accounts."""
 
     process: int
     url: str
@@ -57,16 +57,16 @@ class Contender(msgspec.Struct):
 
     @property
     def listing(self) -> list[Target]:
-        """What lists each account's posts."""
+        """The requests that list posts, one for each account."""
         return [account.listing for account in self.accounts]
 
     @property
     def adding(self) -> list[Target]:
-        """What adds a post to each account."""
+        """The requests that add a post, one for each account."""
         return [account.adding for account in self.accounts]
 
     def count(self) -> int:
-        """Return how many posts there are, of all accounts."""
+        """Return the number of posts of all accounts."""
         return sum(account.count() for account in self.accounts)
 
 
@@ -74,7 +74,7 @@ class Contender(msgspec.Struct):
 def postline(
     folder: Path, *, database: URL | None = None, workers: int = 1, settings: dict[str, str] | None = None
 ) -> Iterator[Contender]:
-    """Start Postline as README says, for production, on SQLite unless a migrated database is given."""
+    """Start Postline for production, as README says. It uses SQLite unless a migrated database is given."""
     url = _free_url()
     chosen = {
         "ENVIRONMENT": "production",
@@ -93,7 +93,7 @@ def postline(
 
 @contextmanager
 def fastapi_build(folder: Path, *, database: URL | None = None, cache: bool = True) -> Iterator[Contender]:
-    """Start the FastAPI build, which makes its tables itself, on SQLite unless a database is given."""
+    """Start the FastAPI build, which creates its tables. It uses SQLite unless a database is given."""
     url = _free_url()
     database = database or URL.create("sqlite+aiosqlite", database=str(folder / "fastapi.db"))
     settings = {"DATABASE_URL": database.render_as_string(hide_password=False), "CACHE": "on" if cache else "off"}
@@ -103,7 +103,7 @@ def fastapi_build(folder: Path, *, database: URL | None = None, cache: bool = Tr
 
 @contextmanager
 def hello(folder: Path) -> Iterator[Target]:
-    """Start the bare framework."""
+    """Start the bare framework, and yield its only request."""
     url = _free_url()
     with started(_uvicorn("hello", url), folder, f"{url}/hello"):
         yield Target(f"{url}/hello")
@@ -111,7 +111,7 @@ def hello(folder: Path) -> Iterator[Target]:
 
 @contextmanager
 def core_insert(folder: Path, *, database: URL) -> Iterator[Target]:
-    """Start the bare insert, which makes its table itself."""
+    """Start the bare insert, which creates its table, and yield its only request."""
     url = _free_url()
     settings = {"DATABASE_URL": database.render_as_string(hide_password=False)}
     with started(_uvicorn("core_insert", url), folder, url, settings=settings):
@@ -121,10 +121,10 @@ def core_insert(folder: Path, *, database: URL) -> Iterator[Target]:
 
 @contextmanager
 def pocketbase(folder: Path) -> Iterator[Contender]:
-    """Start PocketBase with posts that only their owner sees; its log of requests is off.
+    """Start PocketBase with posts that only their owner can access, and without its request log.
 
     Raises:
-        AssertionError: Its commits would not wait for the disk.
+        AssertionError: Its commits do not wait for the disk.
     """
     url = _free_url()
     options = [f"--dir={folder / 'pb_data'}", f"--hooksDir={ROOT / 'benchmarks/apps/pb_hooks'}", "--hooksWatch=false"]

@@ -1,4 +1,4 @@
-"""A contender as a process of its own."""
+"""Runs a contender in its own process."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from app.settings import Settings
 _START_SECONDS = 60
 _STOP_SECONDS = 20
 
-# What is measured has the first core for itself where there are several; the load comes from the others.
+# A contender runs on the first cores. On a larger machine, the load comes from the others.
 CORES = sorted(os.sched_getaffinity(0))
 
 
@@ -22,10 +22,10 @@ CORES = sorted(os.sched_getaffinity(0))
 def started(
     command: Sequence[str], folder: Path, url: str, *, settings: Mapping[str, str] | None = None, cores: int = 1
 ) -> Iterator[int]:
-    """Start a server in a folder on so many cores, and yield its process id when the address answers.
+    """Start a server in `folder` on so many cores, and yield its process id when `url` answers.
 
     Raises:
-        RuntimeError: It ended, or did not answer in time.
+        RuntimeError: The server ended, or did not answer in time.
     """
     environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     log = folder / "log"
@@ -51,4 +51,4 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"nothing answers at {url}:\n{log.read_text()}")
+    raise RuntimeError(f"no answer from {url}:\n{log.read_text()}")

@@ -1,4 +1,4 @@
-"""What was measured, as a page with a plot."""
+"""Writes the results as a page with a plot."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ _PAGE = (ROOT / "benchmarks/page.md").read_text()
 
 
 def describe(comparison: Comparison) -> str:
-    """Return one line about it."""
+    """Return the comparison as one line of text."""
     verdict = "met" if comparison.is_met else "NOT met"
     return (
         f"{comparison.work} / {comparison.against}: {comparison.ratio:.2f} "
@@ -90,7 +90,7 @@ def _number(values: Sequence[float]) -> str:
 
 
 def _plot(comparisons: Sequence[Comparison], path: Path) -> None:
-    """Draw how far each is beyond its goal: right of the line is better."""
+    """Draw each ratio relative to its goal: right of the line, the goal is met."""
     figure, axes = plt.subplots(figsize=(9, 0.42 * len(comparisons) + 1.2), layout="constrained")
     for place, comparison in enumerate(reversed(comparisons)):
         beyond = [_beyond(comparison, ratio) for ratio in comparison.ratios]

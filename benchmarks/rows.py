@@ -1,4 +1,4 @@
-"""What is measured: one function for each kind of work, each of which also checks that the answers are right."""
+"""The rows of the benchmark: one function for each workload. Each also checks that the answers are correct."""
 
 import asyncio
 import hashlib
@@ -29,13 +29,13 @@ _UNCACHED = {"CACHE_MAX_BYTES": "0"}
 
 
 def cached_list(bench: Bench) -> list[Comparison]:
-    """Lists that the cache holds."""
+    """Measure lists from the cache."""
     start = bench.stack.enter_context
     ours = start(contenders.postline(bench.folder()))
     build = start(contenders.fastapi_build(bench.folder()))
     pocketbase = start(contenders.pocketbase(bench.folder()))
     hello = start(contenders.hello(bench.folder()))
-    with _right_lists(ours), _right_lists(build), _right_lists(pocketbase):
+    with _checked_lists(ours), _checked_lists(build), _checked_lists(pocketbase):
         rates = bench.alternate(
             {
                 "ours": partial(_rate, bench, ours.listing),
@@ -54,7 +54,7 @@ def cached_list(bench: Bench) -> list[Comparison]:
 
 
 def uncached_list(bench: Bench) -> list[Comparison]:
-    """Lists that each request reads from the database."""
+    """Measure lists that every request reads from the database."""
     comparisons = []
     for name, ours_on, theirs_on in (
         ("SQLite", None, None),
@@ -62,7 +62,7 @@ def uncached_list(bench: Bench) -> list[Comparison]:
     ):
         ours = bench.stack.enter_context(contenders.postline(bench.folder(), database=ours_on, settings=_UNCACHED))
         build = bench.stack.enter_context(contenders.fastapi_build(bench.folder(), database=theirs_on, cache=False))
-        with _right_lists(ours), _right_lists(build):
+        with _checked_lists(ours), _checked_lists(build):
             rates = bench.alternate(
                 {"ours": partial(_rate, bench, ours.listing), "build": partial(_rate, bench, build.listing)}
             )
@@ -74,7 +74,7 @@ def uncached_list(bench: Bench) -> list[Comparison]:
 
 
 def add_on_sqlite(bench: Bench) -> list[Comparison]:
-    """Posts added, each answer after a commit that waited for the disk."""
+    """Measure the adding of posts, where each commit waits for the disk."""
     ours = bench.stack.enter_context(contenders.postline(bench.folder()))
     pocketbase = bench.stack.enter_context(contenders.pocketbase(bench.folder()))
     rates = bench.alternate(
@@ -84,7 +84,7 @@ def add_on_sqlite(bench: Bench) -> list[Comparison]:
 
 
 def add_on_mariadb(bench: Bench) -> list[Comparison]:
-    """Posts added, each answer after a commit."""
+    """Measure the adding of posts."""
     ours = bench.stack.enter_context(contenders.postline(bench.folder(), database=bench.migrated_database()))
     build = bench.stack.enter_context(contenders.fastapi_build(bench.folder(), database=bench.database()))
     floor = bench.stack.enter_context(contenders.core_insert(bench.folder(), database=bench.database()))
@@ -105,15 +105,14 @@ def add_on_mariadb(bench: Bench) -> list[Comparison]:
             rates["ours"],
             rates["build"],
             "posts/s",
-            remark=f"the bare INSERT + COMMIT does {floor_to_build:.1f} times as many as that build, so three times as "
-            "many would be more than the floor.",
+            remark=f"the bare INSERT + COMMIT does {floor_to_build:.1f} times as many as that build.",
         ),
         Comparison(work, "bare INSERT + COMMIT", 0.6, rates["ours"], rates["floor"], "posts/s"),
     ]
 
 
 def log_in(bench: Bench) -> list[Comparison]:
-    """The slowest cached lists, while passwords are hashed without pause and while they are not."""
+    """Measure the p99 of cached lists while passwords are hashed without pause, and while none are."""
     ours = bench.stack.enter_context(contenders.postline(bench.folder()))
     logging_in = [
         Target(
@@ -133,7 +132,7 @@ def log_in(bench: Bench) -> list[Comparison]:
             time.sleep(0.5)
             return slowest()
 
-    with _right_lists(ours):
+    with _checked_lists(ours):
         load(logging_in, seconds=1, connections=4)
         times = bench.alternate({"busy": slowest_while_logging_in, "idle": slowest})
     work = "cached GET /posts, p99 while 32 clients log in"
@@ -141,7 +140,7 @@ def log_in(bench: Bench) -> list[Comparison]:
 
 
 def newest_page(bench: Bench) -> list[Comparison]:
-    """The newest page of somebody with very many posts, read from the database."""
+    """Measure the newest page of a user with a million posts, read from the database."""
     comparisons = []
     for name, database in _databases(bench):
         ours = bench.stack.enter_context(contenders.postline(bench.folder(), database=database, settings=_UNCACHED))
@@ -160,7 +159,7 @@ def newest_page(bench: Bench) -> list[Comparison]:
 
 
 def large_list(bench: Bench) -> list[Comparison]:
-    """What a list of 500 MB takes in memory."""
+    """Measure the memory that a list of 500 MB takes."""
     comparisons = []
     for name, database in _databases(bench):
         ours = bench.stack.enter_context(contenders.postline(bench.folder(), database=database))
@@ -178,7 +177,7 @@ def large_list(bench: Bench) -> list[Comparison]:
 
 
 def large_posts(bench: Bench) -> list[Comparison]:
-    """What 32 posts of 1 MiB at once take in memory."""
+    """Measure the memory that 32 concurrent posts of 1 MiB take."""
     ours = bench.stack.enter_context(contenders.postline(bench.folder()))
     text = "x" * (_MIB - len('{"text":""}'))
 
@@ -199,7 +198,7 @@ def large_posts(bench: Bench) -> list[Comparison]:
 
 
 def two_workers(bench: Bench) -> list[Comparison]:
-    """Cached lists of two workers that share MariaDB and Redis."""
+    """Measure cached lists with two workers that share MariaDB and Redis."""
     settings = {"REDIS_URL": redis_url()}
     one, two = (
         bench.stack.enter_context(
@@ -213,7 +212,7 @@ def two_workers(bench: Bench) -> list[Comparison]:
         with _busy(shares):
             return _rate(bench, two.listing)
 
-    with _right_lists(one), _right_lists(two):
+    with _checked_lists(one), _checked_lists(two):
         rates = bench.alternate({"two": rate_and_share, "one": partial(_rate, bench, one.listing)})
     return [
         Comparison(
@@ -224,7 +223,7 @@ def two_workers(bench: Bench) -> list[Comparison]:
             rates["one"],
             "answers/s",
             remark=f"while two workers answered, the machine's {len(CORES)} cores were {median(shares):.0%} busy, "
-            "the load itself and Redis included.",
+            "including wrk and Redis.",
         )
     ]
 
@@ -250,13 +249,13 @@ def _adding_rate(bench: Bench, contender: Contender) -> float:
     before = _settled_count(contender)
     done = load(contender.adding, seconds=bench.seconds, connections=CONNECTIONS)
     added = _settled_count(contender) - before
-    # Those under way when the load ended were added too, and not counted.
+    # Requests in flight when the load ended were stored, but wrk did not count them.
     assert done.requests <= added <= done.requests + CONNECTIONS, f"{done.requests} answered, {added} added"
     return done.rate
 
 
 def _settled_count(contender: Contender) -> int:
-    """Count the posts when none of an earlier load is under way any more."""
+    """Return the number of posts when no request of an earlier load is in flight any more."""
     count = contender.count()
     while (later := contender.count()) != count:
         count = later
@@ -268,8 +267,8 @@ def _typical_time(bench: Bench, target: Target) -> float:
 
 
 @contextmanager
-def _right_lists(contender: Contender) -> Iterator[None]:
-    """Give each account its posts, and see before and after the block that each gets them, byte by byte."""
+def _checked_lists(contender: Contender) -> Iterator[None]:
+    """Add each account's posts, and check that it gets exactly these before the block and the same bytes after it."""
     texts = {account.email: account.add(POSTS)[::-1] for account in contender.accounts}
     answers = [_hash(_get(account.listing)) for account in contender.accounts]
     assert texts == {account.email: account.texts() for account in contender.accounts}
@@ -291,7 +290,7 @@ def _hash(answer: httpx.Response) -> str:
 
 @contextmanager
 def _busy(shares: list[float]) -> Iterator[None]:
-    """Add what share of all cores' time was used while the block ran."""
+    """Append the share of all cores' time that was used during the block."""
 
     def ticks() -> tuple[int, int]:
         fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]

@@ -1,4 +1,4 @@
-"""Posts by the million, put into a database directly: through the service they would take longer than the benchmark."""
+"""Inserts posts by the million straight into a database: through the service, that would take too long."""
 
 import asyncio
 from uuid import uuid4
@@ -19,7 +19,7 @@ _IDS = {
 
 
 def add_posts(database: URL, email: str, count: int, post: str) -> None:
-    """Give somebody so many posts, who has none and has asked for none yet."""
+    """Insert so many posts of a user who has none, before the service has read the user's timeline version."""
     asyncio.run(_add_posts(database, email, count, post))
 
 

@@ -1,4 +1,4 @@
-"""Load from wrk, with what it counted."""
+"""Runs wrk, and reads its results."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-# Sends the requests in turn, and ends what wrk prints with its counts as JSON. Its times are microseconds.
+# Sends the requests in turn, and prints the results as JSON after wrk's own output. wrk's times are in microseconds.
 _SCRIPT = """
 local requests, last = {}, 0
 function init(args)
@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What came of one load."""
+    """The results of one load."""
 
     requests: int
     seconds: float
@@ -50,7 +50,7 @@ class Load(msgspec.Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """The number of answers a second."""
         return self.requests / self.seconds
 
     def checked(self) -> Self:
@@ -65,7 +65,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 def load(targets: Sequence[Target], *, seconds: int, connections: int) -> Load:
-    """Send requests of one server in turn over so many connections, each sending the next when it has its answer.
+    """Send the requests in turn to one server. Each connection sends the next one when it has its answer.
 
     Raises:
         AssertionError: A request failed or was answered with an error.
@@ -77,7 +77,7 @@ def load(targets: Sequence[Target], *, seconds: int, connections: int) -> Load:
 
 @contextmanager
 def loading(targets: Sequence[Target], *, seconds: int, connections: int) -> Iterator[subprocess.Popen[str]]:
-    """Load while the block runs, and for so many seconds at most."""
+    """Send load while the block runs, for at most so many seconds."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "load.lua"
         script.write_text(_SCRIPT % "\n".join(f"requests[{n}] = {_lua(target)}" for n, target in enumerate(targets, 1)))
@@ -90,7 +90,7 @@ def loading(targets: Sequence[Target], *, seconds: int, connections: int) -> Ite
 
 
 def _lua(target: Target) -> str:
-    # Lua reads JSON's strings, as long as they are plain ASCII.
+    # JSON strings are also Lua strings, as long as they are plain ASCII.
     parts = urlsplit(target.url)
     headers = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in target.headers.items())
     path = parts.path + (f"?{parts.query}" if parts.query else "")

@@ -26,7 +26,7 @@ TAG = Tag(name="Authentication", description="Sign-up, log-in, tokens and sessio
 _PUBLIC = {"exclude_from_auth": True}
 
 SessionID = Annotated[UUID, PathParameter(description="The session's `id`.")]
-# Not in the document: clients send the one by themselves, and `security` documents the other.
+# Not in the document: clients send `User-Agent` by themselves, and `security` documents `Authorization`.
 UserAgent = Annotated[str, HeaderParameter(name="User-Agent", include_in_schema=False)]
 Authorization = Annotated[str | None, HeaderParameter(name="Authorization", include_in_schema=False)]
 
@@ -91,7 +91,7 @@ class AuthController(Controller):
         "/refresh",
         operation_id="refreshToken",
         summary="Exchange a refresh token",
-        description="Answers with new tokens. The old refresh token is then dead, and using it again ends the session.",
+        description="Returns new tokens. The old refresh token is revoked, and using it again ends the session.",
         opt=_PUBLIC,
         status_code=HTTP_200_OK,
         response_description="The session's new tokens.",
@@ -144,7 +144,7 @@ class AuthController(Controller):
         "/sessions/{id:uuid}",
         operation_id="endSession",
         summary="End a session",
-        description="Ends one session. Its tokens are refused from the very next request on, everywhere.",
+        description="Ends one session. Its tokens are refused from the next request on, on every node.",
         security=BEARER,
         response_description="The session has ended.",
         responses=problems(401, 404, 429, 503),

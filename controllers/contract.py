@@ -1,4 +1,4 @@
-"""The OpenAPI document: what Litestar derives from the routes, corrected where it says more or less than they do."""
+"""The OpenAPI document: what Litestar derives from the routes, with corrections."""
 
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -7,6 +7,7 @@ from typing import Any, get_args
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI
 from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
 
 import models
 from app.http.problems import PROBLEM_MEDIA_TYPE
@@ -22,18 +23,19 @@ _REPEATED_HEADERS = {"ETag", "Cache-Status"}
 
 @dataclass
 class ContractConfig(OpenAPIConfig):
-    """Litestar's OpenAPI configuration, for a document that is a `Contract`."""
+    """Litestar's OpenAPI configuration, which creates a `Contract`."""
 
+    @override
     def to_openapi_schema(self) -> OpenAPI:
-        """Return the document, still without paths."""
         document = super().to_openapi_schema()
         return Contract(**{field.name: getattr(document, field.name) for field in fields(document)})
 
 
 class _Untitled(GenerateJsonSchema):
-    """Pydantic's schemas, without a title that repeats each field's name."""
+    """Pydantic's schema generator, without the titles that repeat the names of fields."""
 
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+    @override
+    def field_title_should_be_set(self, schema: object) -> bool:
         return False
 
 
@@ -41,8 +43,8 @@ class _Untitled(GenerateJsonSchema):
 class Contract(OpenAPI):
     """An OpenAPI document that generated clients can rely on."""
 
+    @override
     def to_schema(self) -> dict[str, Any]:
-        """Return the document as JSON values, made once."""
         return self._values
 
     @cached_property
@@ -53,7 +55,7 @@ class Contract(OpenAPI):
             _tidy_answer(schema)
         schemas["Problem"]["required"].remove("errors")
         for path_item in document["paths"].values():
-            # HEAD answers with GET's headers, so it is not documented apart (RFC 9110, section 9.3.2).
+            # HEAD answers with GET's headers, so it is not documented separately (RFC 9110, section 9.3.2).
             path_item.pop("head", None)
             for operation in path_item.values():
                 del operation["deprecated"]
@@ -67,7 +69,7 @@ class Contract(OpenAPI):
 
 
 def _tidy_answer(schema: dict[str, Any]) -> None:
-    # A field with a default is optional in a request, which `_tidy_body` describes. In an answer it is always present.
+    # A field with a default is optional in a request (see `_tidy_body`). In an answer it is always present.
     schema.pop("default", None)
     if "properties" in schema:
         schema["required"] = sorted(schema["properties"])
@@ -89,7 +91,7 @@ def _tidy_parameters(operation: dict[str, Any]) -> None:
 def _tidy_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     for media in operation.get("requestBody", {}).get("content", {}).values():
         name = _schema_name(media["schema"])
-        # Pydantic, which validates it, knows more of it than Litestar does.
+        # Pydantic validates the body, and its schema has constraints that Litestar's lacks.
         schemas[name] = getattr(models, name).model_json_schema(schema_generator=_Untitled)
         media["example"] = _example(name)
 
@@ -101,11 +103,11 @@ def _tidy_responses(responses: dict[str, Any]) -> None:
         if PROBLEM_MEDIA_TYPE in content:
             headers = PROBLEM_HEADERS.get(int(status), {})
         elif int(status) >= _FIRST_ERROR_STATUS:
-            # Litestar adds an error of its own form to every route with parameters; here errors have one form.
+            # Litestar documents its own error format for every route with parameters. This service never sends it.
             del responses[status]
         for media in content.values():
             if "examples" in media:
-                # Litestar names it by its Python type.
+                # Litestar names the example by its Python type. A single example needs no name.
                 (media["example"],) = (example["value"] for example in media.pop("examples").values())
             elif "example" not in media and "$ref" in media["schema"]:
                 media["example"] = _example(_schema_name(media["schema"]))
@@ -121,13 +123,13 @@ def _complete_success(operation: dict[str, Any]) -> None:
     if operation["operationId"] in LINKS:
         success["links"] = LINKS[operation["operationId"]]
     if "304" in responses:
-        # It carries what the answer it stands for would have (RFC 9110, section 15.4.5).
+        # A 304 repeats these headers of the 200 (RFC 9110, section 15.4.5).
         repeated = {name: entry for name, entry in success["headers"].items() if name in _REPEATED_HEADERS}
         responses["304"]["headers"] = repeated
 
 
 def _name_event_types(schemas: dict[str, Any]) -> None:
-    # Unnamed, they would be a type of their own wherever a generated client meets them.
+    # Without a name, generated clients would have a separate type for each use.
     named = {"type": "string", "enum": list(get_args(EventType))}
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():

@@ -11,6 +11,7 @@ from litestar.routes import BaseRoute
 from litestar.serialization import encode_json
 from litestar.types import ControllerRouterHandler
 from swagger_ui_bundle import swagger_ui_path
+from typing_extensions import override
 
 from app.http.response_headers import DOCS
 from controllers.contract import ContractConfig
@@ -45,23 +46,24 @@ _START = """SwaggerUIBundle({
 
 
 class _DocsRouter(Router):
-    """Litestar's router of documentation, with nothing but the page."""
+    """Litestar's documentation router, reduced to the page."""
 
+    @override
     def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
-        """Leave out the document, which has its address, and what would answer every unknown address in HTML."""
+        # `openapi_document` serves the document, and Litestar's catch-all would answer unknown addresses in HTML.
         if isinstance(value, HTTPRouteHandler) and value.paths != {"/"}:
             return []
         return super().register(value)
 
 
 class LocalSwaggerPlugin(OpenAPIRenderPlugin):
-    """Swagger UI from the installed package: nothing is fetched from another host, and no script stands in the page."""
+    """Swagger UI from the installed package: it loads nothing from other hosts and has no inline script."""
 
     def __init__(self) -> None:
         super().__init__(path="/")
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
-        """Return the page."""
+    @override
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return _PAGE.format(title=escape(openapi_schema["info"]["title"])).encode()
 
 
@@ -90,9 +92,9 @@ def create_openapi_config(version: str, tags: list[Tag]) -> ContractConfig:
             "Sign up or log in, and send the `access_token` as `Authorization: Bearer …`. "
             "Every error is a problem document (RFC 9457). "
             "Text is Unicode: lone surrogates are refused, and so is NUL where a pattern says so. "
-            "What answers GET answers HEAD too. The answer to every request has an `X-Request-ID`, which names it "
-            "in the service's log: the one that the request came with, if that is at most 64 letters, digits and "
-            "`.`, `_` or `-`, or else a new one."
+            "Every route that answers GET also answers HEAD. Every answer has an `X-Request-ID`, which identifies the "
+            "request in the service's log. If the request has one of at most 64 letters, digits, `.`, `_` and `-`, it "
+            "is kept; otherwise the service generates one."
         ),
         # Litestar's own description of the scheme has a `name`, which OpenAPI does not allow there.
         components=Components(

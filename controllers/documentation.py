@@ -28,7 +28,7 @@ OPTIONAL_BEARER = [{}, *BEARER]
 
 
 def described(description: str, **schema: Any) -> dict[str, Any]:
-    """Return a header for the document. It is a string unless the schema says otherwise."""
+    """Return the documentation of a header. Its type is a string unless `schema` says otherwise."""
     return {"description": description, "schema": {"type": "string"} | schema}
 
 
@@ -39,16 +39,16 @@ _PROBLEMS: dict[type[DomainError] | int, str] = {
     WrongPassword: "The password that confirms the request is wrong.",
     NotFound: "There is no such object, or it is someone else's.",
     EmailTaken: "The address belongs to another account.",
-    TooManyWebhooks: "There are as many webhooks as one person may have.",
+    TooManyWebhooks: "The user already has the maximum number of webhooks.",
     PreconditionFailed: "`If-Match` does not name the current version.",
     413: "The body is larger than 1,048,576 bytes.",
     UnsupportedMediaType: "The body is not declared as JSON.",
     IdempotencyKeyReused: "The `Idempotency-Key` was used before, with another body.",
-    TooManyRequests: "A limit is used up; try again after `Retry-After` seconds.",
+    TooManyRequests: "A rate limit is used up; try again after `Retry-After` seconds.",
     503: "The service can't answer now; try again after `Retry-After` seconds.",
 }
 
-# The error that a route means if it names only the status.
+# The error that a route documents if it names only the status.
 _USUAL = {
     kind.status: kind
     for kind in (
@@ -67,10 +67,10 @@ PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": described("`Bearer` (RFC 6750).")},
     429: {
         "Retry-After": described("Seconds to wait.", type="integer", minimum=1),
-        "RateLimit": described("The limit that is used up, and the seconds until it is not."),
-        "RateLimit-Policy": described("What that limit allows."),
+        "RateLimit": described("The limit that is used up, and the seconds until it resets."),
+        "RateLimit-Policy": described("The limit's quota and its period."),
     },
-    503: {"Retry-After": described("Seconds to wait, where that can be said.", type="integer", minimum=1)},
+    503: {"Retry-After": described("Seconds to wait, if known.", type="integer", minimum=1)},
 }
 """The headers of a problem document, by its status."""
 
@@ -78,7 +78,8 @@ PROBLEM_HEADERS = {
 def problems(*kinds: type[DomainError] | int, **descriptions: str) -> dict[int, ResponseSpec]:
     """Return the problem documents that a route answers with, for its `responses`.
 
-    Each kind is an error, or the status of the usual error with it. The keyword `on_<status>` replaces its description.
+    Each kind is an error, or a status, which stands for the usual error with it. The keyword `on_<status>` replaces the
+    description.
     """
     return dict(_problem(_USUAL.get(kind, kind) if isinstance(kind, int) else kind, descriptions) for kind in kinds)
 

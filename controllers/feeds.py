@@ -23,23 +23,23 @@ from events.types import PostEvent
 logger = logging.getLogger(__name__)
 
 _EVENT_STREAM = "text/event-stream"
-_LARGEST_VERSION = 2**63 - 1
-# Litestar's document has no bound that is zero.
+_MAX_VERSION = 2**63 - 1
+# Litestar leaves bounds of zero out of the document.
 _FROM_ZERO = {"minimum": 0}
 
 LastEventID = Annotated[
     int | None,
     HeaderParameter(
-        name="Last-Event-ID", ge=0, le=_LARGEST_VERSION, schema_extra=_FROM_ZERO, description="Go on after this event."
+        name="Last-Event-ID", ge=0, le=_MAX_VERSION, schema_extra=_FROM_ZERO, description="Resume after this event."
     ),
 ]
 After = Annotated[
     int | None,
     QueryParameter(
         ge=0,
-        le=_LARGEST_VERSION,
+        le=_MAX_VERSION,
         schema_extra=_FROM_ZERO,
-        description="The same, for clients that can't set the header.",
+        description="Like `Last-Event-ID`, for clients that can't set the header.",
     ),
 ]
 
@@ -74,9 +74,9 @@ class FeedController(Controller):
         summary="Follow changes",
         description=(
             "Streams `post.created`, `post.updated` and `post.deleted` in order, each exactly once. The id is the "
-            "timeline's version, which is also the list's ETag: read the list, and go on with `Last-Event-ID`. "
-            '`reset`, with `{"version": 42}`, says that the place asked for is not kept or never was: read the list '
-            "anew, and go on after that version."
+            "timeline's version, which is also the list's ETag: read the list, and resume with it as `Last-Event-ID`. "
+            '`reset`, with `{"version": 42}`, means that the requested position is no longer kept or never existed: '
+            "read the list again, and resume after that version."
         ),
         before_request=digits_only("after", header="Last-Event-ID"),
         media_type=_EVENT_STREAM,
@@ -90,7 +90,7 @@ class FeedController(Controller):
         after: After = None,
     ) -> Stream:
         """Answer `GET /posts/events`."""
-        # When a browser reconnects, it repeats the original query. Its header has the newer position.
+        # When a browser reconnects, it repeats the original query, and the header has the newer position.
         position = after if last_event_id is None else last_event_id
         entries = feeds.follow(request.user.user_id, request.user.session_id, position)
         return Stream(_encoded(entries), media_type=_EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
@@ -100,7 +100,7 @@ async def _encoded(entries: AsyncIterator[PostEvent | Reset | Signal]) -> AsyncI
     try:
         async for entry in entries:
             yield _message(entry).encode()
-    except Exception as error:  # noqa: BLE001 - the status is sent already: when the feed ends, the client reconnects
+    except Exception as error:  # noqa: BLE001 - the status is sent already, so the feed ends and the client reconnects
         logger.warning("a feed ended early: %s", type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Files that everyone may have."""
+"""Public static files."""
 
 from pathlib import Path
 
@@ -21,6 +21,6 @@ def public_files(path: str, folder: str | Path, name: str, opt: dict[str, str]) 
         middleware=[NotModifiedMiddleware],
         include_in_schema=False,
         name=name,
-        # No file has a name with NUL in it, or one of thousands of characters, and asking for it is an error.
+        # A name that contains NUL or is thousands of characters long raises: no such file exists.
         exception_handlers={ValueError: not_found, InternalServerException: not_found},
     )

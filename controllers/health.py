@@ -13,7 +13,7 @@ from controllers.documentation import problems
 
 
 class Health(Struct):
-    """The state of the service: `degraded` means that it serves everything, but Redis is away."""
+    """The state of the service: `degraded` means that it serves every request, but Redis is unavailable."""
 
     example: ClassVar[dict[str, str]] = {"status": "ok"}
 
@@ -34,7 +34,7 @@ class HealthController(Controller):
         "/live",
         operation_id="isLive",
         summary="Check liveness",
-        description="Answers as long as the process runs, whatever its database does.",
+        description="Answers as long as the process runs, even if the database is down.",
         response_description="The process runs.",
     )
     async def live(self) -> Health:
@@ -46,8 +46,8 @@ class HealthController(Controller):
         operation_id="isReady",
         summary="Check readiness",
         description=(
-            "Checks that the database answers, has every migration and takes writes. `degraded` means that Redis is "
-            "set up and can't be used at the moment: rate limits are then counted by each process alone."
+            "Checks that the database answers, has every migration and accepts writes. `degraded` means that Redis is "
+            "configured but unavailable: each process then counts rate limits on its own."
         ),
         response_description="The process can serve requests.",
         responses=problems(503),

@@ -1,4 +1,4 @@
-"""What a program may do with an answer: links from each operation's answers to others (OpenAPI 3.1, section 4.8.20)."""
+"""Links from each operation's answer to the operations that can follow it (OpenAPI 3.1, section 4.8.20)."""
 
 from typing import Any
 
@@ -45,4 +45,4 @@ LINKS: dict[str, dict[str, dict[str, Any]]] = {
         "delete": _to("deleteWebhook", **{"path.id": "$response.body#/0/id"}),
     },
 }
-"""The links of each operation's success, by the operation's id and the link's name."""
+"""The links of each operation's successful answer, by operation id and link name."""

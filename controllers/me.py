@@ -92,9 +92,9 @@ class MeController(Controller):
         operation_id="exportMe",
         summary="Export everything",
         description=(
-            "Streams one JSON object a line: the account, then every post, oldest first. After them come lines whose "
-            "only field says what they are: `session`, `webhook`, and `webhook_delivery`, which follow their webhook. "
-            "There may be others in the future. Secrets are left out."
+            "Streams one JSON object a line: the account, then every post, oldest first. Each line after them has one "
+            "field, which names its kind: `session`, `webhook`, or `webhook_delivery`, which follows its webhook. "
+            "More kinds may be added in the future. Secrets are left out."
         ),
         media_type=NDJSON,
         responses=_EXPORTED | problems(401, 503),
@@ -102,7 +102,7 @@ class MeController(Controller):
     async def export(self, request: AuthenticatedRequest, exports: NamedDependency[ExportQueries]) -> Stream:
         """Answer `GET /me/export`."""
         lines = exports.lines(request.user.user_id, request.user.session_id)
-        # Read before the status is sent, so that a failure can still be answered.
+        # The first line is read before the status is sent, so that a failure can still be answered.
         first = await anext(lines)
         return Stream(
             _encoded(first, lines),

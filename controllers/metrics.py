@@ -23,8 +23,8 @@ postline_http_request_duration_seconds_count{method="GET",route="/posts",status=
     operation_id="readMetrics",
     summary="Read metrics",
     description=(
-        "Answers in Prometheus' text format, for all workers of one start. What only the database knows is left out, "
-        "and `postline_database_up` 0, while that does not answer."
+        "Answers in Prometheus' text format, for all workers of this server. While the database does not answer, "
+        "`postline_database_up` is 0 and the metrics that are read from the database are missing."
     ),
     tags=[TAG.name],
     opt={"exclude_from_auth": True} | ANY_HOST,

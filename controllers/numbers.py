@@ -14,8 +14,8 @@ _DIGITS = re.compile("[0-9]+")
 def digits_only(*queries: str, header: str | None = None) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
     """Return a `before_request` hook that refuses a request if one of these parameters is not written in digits only.
 
-    Litestar would read `1e2` as 100, and `null` as a missing parameter. Name only parameters that the route takes: the
-    cache, which answers first, ignores all others.
+    Litestar would read `1e2` as 100, and `null` as a missing parameter. Name only parameters of the route: a cache hit
+    skips this check, and the cache key ignores all other parameters.
     """
 
     async def check(request: Request[Any, Any, Any]) -> None:

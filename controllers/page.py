@@ -1,4 +1,4 @@
-"""`/`: a page to read and write one's posts on, and the files it is made of."""
+"""`/`: the page on which people read and write their posts, with its static files."""
 
 from pathlib import Path
 

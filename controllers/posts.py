@@ -25,15 +25,15 @@ from models import PostCreate, PostCreated, PostRead, PostUpdate
 
 TAG = Tag(name="Posts", description="The current user's posts.")
 
-_LARGEST_POSITION = 2**63 - 1
+_MAX_POSITION = 2**63 - 1
 
-PostID = Annotated[UUID, PathParameter(description="The `postID` that the post was added with.")]
+PostID = Annotated[UUID, PathParameter(description="The post's `postID`.")]
 Limit = Annotated[
     int | None, QueryParameter(ge=1, le=1000, description="The maximum number of posts; without it, all of them.")
 ]
 Cursor = Annotated[
     int | None,
-    QueryParameter(ge=1, le=_LARGEST_POSITION, description="Where the page begins: from the previous page's `Link`."),
+    QueryParameter(ge=1, le=_MAX_POSITION, description="Where the page begins: from the previous page's `Link`."),
 ]
 IdempotencyKeyHeader = Annotated[
     str | None,
@@ -65,13 +65,13 @@ class PostController(Controller):
     @post(
         operation_id="createPost",
         summary="Add a post",
-        description="Adds a post. When the answer arrives, it is committed. With a key, a retry adds nothing.",
+        description="Adds a post, and answers when it is committed. With an `Idempotency-Key`, a retry adds nothing.",
         response_description="The post is committed.",
         responses=problems(400, 401, 413, 415, 422, 503),
         response_headers=[
             response_header("Location", "The post's address."),
             response_header(
-                "Idempotency-Replayed", "`true` where the answer is that of an earlier request with the same key."
+                "Idempotency-Replayed", "`true` if the answer is that of an earlier request with the same key."
             ),
         ],
     )
@@ -113,7 +113,7 @@ class PostController(Controller):
         queries: NamedDependency[DatabaseQueries],
         limit: Limit = None,
         cursor: Cursor = None,
-        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - the middleware handles it; here it is documented
+        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - for the document; the middleware handles it
     ) -> Response[list[PostRead]]:
         """Answer `GET /posts` on a cache miss."""
         page = await queries.page(request.user.user_id, limit, cursor)
@@ -123,11 +123,10 @@ class PostController(Controller):
         else:
             leave_uncached(request)
             parts = queries.page_in_parts(request.user.user_id, limit, cursor)
-            # Read before the status is sent, so that a failure can still be answered.
+            # The first part is read before the status is sent, so that a failure can still be answered.
             page = await anext(parts)
             answer = cast("Response[Any]", Stream(_encoded(parts), media_type=MediaType.JSON))
-        # A change may have been committed since the look-up: the list is cached and named under the version that was
-        # read.
+        # A change may have been committed since the cache lookup: the list belongs to the version that was read.
         request.user.timeline_version = page.version
         answer.set_header("ETag", etag(page.version))
         if page.next_cursor is not None:
@@ -148,7 +147,7 @@ class PostController(Controller):
         postID: PostID,
         request: AuthenticatedRequest,
         queries: NamedDependency[DatabaseQueries],
-        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - read from the scope, where it may have several lines; here it is documented
+        if_none_match: IfNoneMatch = None,  # noqa: ARG002 - for the document; the scope may have several lines of it
     ) -> Response[PostRead]:
         """Answer `GET /posts/{postID}`."""
         found = await queries.post(request.user.user_id, postID)
@@ -162,7 +161,7 @@ class PostController(Controller):
         "/{postID:uuid}",
         operation_id="updatePost",
         summary="Replace a post's text",
-        description="Replaces the text, and increments the post's version. When the answer arrives, it is committed.",
+        description="Replaces the text, increments the post's version, and answers when that is committed.",
         response_description="The post as it is now.",
         responses=problems(400, 401, 404, 412, 413, 415, 503),
         response_headers=[response_header("ETag", "The post's new version.")],
@@ -173,7 +172,7 @@ class PostController(Controller):
         data: JSONBody[PostUpdate],
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_match: IfMatch = None,  # noqa: ARG002 - read from the scope, where it may have several lines; here it is documented
+        if_match: IfMatch = None,  # noqa: ARG002 - for the document; the scope may have several lines of it
     ) -> Response[PostRead]:
         """Answer `PATCH /posts/{postID}`."""
         updated = await posts.update(
@@ -185,7 +184,7 @@ class PostController(Controller):
         "/{postID:uuid}",
         operation_id="deletePost",
         summary="Delete a post",
-        description="Removes the post. When the answer arrives, the removal is committed, and no list shows the post.",
+        description="Deletes the post, and answers when that is committed. No list that is read afterwards shows it.",
         response_description="The post is gone.",
         responses=problems(401, 404, 412, 503),
     )
@@ -194,7 +193,7 @@ class PostController(Controller):
         postID: PostID,
         request: AuthenticatedRequest,
         posts: NamedDependency[PostService],
-        if_match: IfMatch = None,  # noqa: ARG002 - read from the scope, where it may have several lines; here it is documented
+        if_match: IfMatch = None,  # noqa: ARG002 - for the document; the scope may have several lines of it
     ) -> None:
         """Answer `DELETE /posts/{postID}`."""
         await posts.delete(

@@ -20,7 +20,7 @@ TAG = Tag(name="Webhooks", description="Addresses that the current user's change
 
 _RECENT_DELIVERIES = 100
 
-WebhookID = Annotated[UUID, PathParameter(description="The `id` that the webhook was registered with.")]
+WebhookID = Annotated[UUID, PathParameter(description="The webhook's `id`.")]
 
 
 class WebhookController(Controller):
@@ -34,9 +34,9 @@ class WebhookController(Controller):
         operation_id="createWebhook",
         summary="Register a webhook",
         description=(
-            "From now on each change is sent to the address with `POST`, signed as the Standard Webhooks specification "
-            "says, with the secret that only this answer contains. Changes are sent in order. One that is not answered "
-            "with 2xx within 10 seconds is retried, for at most a day."
+            "From now on, each change is sent to the address with `POST`, in order, and signed according to Standard "
+            "Webhooks with the secret that only this answer contains. A delivery that is not answered with 2xx within "
+            "10 seconds is retried with backoff, for at most a day."
         ),
         response_description="The webhook, with the secret that signs what is sent.",
         responses=problems(400, 401, TooManyWebhooks, 413, 415, 503),
@@ -67,7 +67,7 @@ class WebhookController(Controller):
         "/{id:uuid}",
         operation_id="deleteWebhook",
         summary="Delete a webhook",
-        description="Nothing more is sent to it, except a delivery that is under way.",
+        description="Deletes the webhook. A delivery that is in progress may still arrive.",
         response_description="The webhook is gone.",
         responses=problems(401, 404, 503),
     )

@@ -1,6 +1,6 @@
-"""Domain events and how they are heard of: event types, the in-process bus, and the relay.
+"""Domain events: their types, the in-process bus, and the relay.
 
 Begin with `types`, then `bus`, whose listeners run before a write is acknowledged. `relay` delivers stored events to
 durable listeners, at least once. `wakeups` wakes feeds in this process, `emitter` serves Litestar's `@listener`.
-Nothing here imports the project's other packages: a listener gets what it needs handed in.
+Nothing here imports the project's other packages: listeners are given what they need.
 """

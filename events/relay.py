@@ -176,7 +176,7 @@ class Relay:
         async with self._outbox.claim(self._listener.name) as (backlogs, is_full):
             chosen: Collection[UUID] = {backlog.user_id for backlog in backlogs}
             if self._listener.choose is not None and chosen:
-                # After the events were read: a user who is chosen only later has a later event.
+                # Ask after the events were read: what makes a user matter only later comes with a later event.
                 chosen = await self._listener.choose(chosen)
             outcomes = await asyncio.gather(*(deliver_in_turn(backlog) for backlog in backlogs))
             await self._outbox.mark(self._listener.name, [outcome for outcome in outcomes if outcome is not None])
@@ -205,7 +205,7 @@ class Relay:
             if due is Due.NOTHING or monotonic() - self._marked_at > self._policy.poll:
                 await self._outbox.mark_delivered()
                 self._marked_at = monotonic()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next time may go well
+        except Exception as error:  # noqa: BLE001 - whatever failed, the next attempt may succeed
             logger.warning("events for %s could not be delivered: %s", self._listener.name, type(error).__name__)
             return Due.NOTHING
         return due

@@ -26,7 +26,7 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omi
 
     @property
     def data(self) -> "PostEventData":
-        """What clients learn of the change."""
+        """The change as clients see it."""
         return PostEventData(self.post_id, self.version, self.occurred_at)
 
 
@@ -49,7 +49,7 @@ class PostDeletedEvent(PostEvent, frozen=True, kw_only=True, tag="post.deleted")
 
 
 class PostEventData(msgspec.Struct, frozen=True):
-    """What clients learn of a change, in the feed and through webhooks: the post's id, not its text."""
+    """A change as clients see it, in the feed and in webhooks: with the post's id, but not its text."""
 
     postID: UUID  # noqa: N815 - this service's word for a post's id
     version: int

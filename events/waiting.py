@@ -15,10 +15,10 @@ async def wait_for(event: asyncio.Event, *, timeout: float) -> bool:  # noqa: AS
 
 
 def backoff(attempts: int, *, first: float, longest: float) -> timedelta:
-    """Return how long to wait before the next attempt, after so many that failed.
+    """Return how long to wait before the next attempt, after `attempts` failures.
 
-    The delay is `first` seconds after the first failure, doubles with each further one up to `longest`, and has a
-    random jitter: between half and all of it is waited.
+    The delay is `first` seconds after the first failure, and doubles with each further one, up to `longest`. Jitter
+    then shortens it by up to half.
     """
     full = min(longest, first * 2.0 ** (attempts - 1))
     return timedelta(seconds=full * random.uniform(0.5, 1))  # noqa: S311

@@ -11,7 +11,7 @@ from events.types import PostEvent, SessionsChanged
 class Wakeups:
     """The followers of each timeline in this process.
 
-    A wake-up carries nothing: a follower that is woken reads from the database what has changed.
+    A wake-up carries no data: the follower reads from the database what has changed.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs migrations on the database that the settings choose, or on the connection that a caller hands over."""
+"""Runs the migrations on the configured database, or on a connection that the caller passes."""
 
 import asyncio
 from logging.config import fileConfig
@@ -17,7 +17,7 @@ from models.columns import UTCDateTime, UUIDBytes
 
 
 def _render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
-    # A migration must not change its meaning when the model's types do, but these two are part of its vocabulary.
+    # Migrations spell their types out, so that a change of the models does not change them. These two types are stable.
     if kind == "type" and isinstance(item, UUIDBytes | UTCDateTime):
         autogen_context.imports.add(f"from models.columns import {type(item).__name__}")
         return f"{type(item).__name__}()"
@@ -30,7 +30,7 @@ def _run(connection: Connection) -> None:
         target_metadata=SQLModel.metadata,
         compare_type=True,
         render_item=_render_item,
-        # SQLite can't alter a table: a batch makes a new one and copies.
+        # SQLite can't alter columns: a batch creates a new table and copies the rows.
         render_as_batch=True,
     )
     with context.begin_transaction():
@@ -51,9 +51,9 @@ async def _run_on_configured_database() -> None:
         await database.close()
 
 
-handed_over = context.config.attributes.get("connection")
-if handed_over is not None:
-    _run(handed_over)
+given_connection = context.config.attributes.get("connection")
+if given_connection is not None:
+    _run(given_connection)
 elif context.is_offline_mode():
     raise SystemExit("postline: migrations run on a database, so --sql is not supported")
 else:

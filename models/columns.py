@@ -8,6 +8,7 @@ from sqlalchemy import Dialect, LargeBinary, String, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import DateTime, TypeDecorator, TypeEngine
 from sqlmodel import SQLModel
+from typing_extensions import override
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -22,16 +23,17 @@ class UUIDBytes(TypeDecorator[UUID]):
     impl = LargeBinary(16)
     cache_ok = True
 
+    @override
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose `BINARY(16)` where a key may not be a `BLOB`."""
+        # MySQL allows no `BLOB` as a key.
         return dialect.type_descriptor(mysql.BINARY(16) if _is_mysql(dialect) else LargeBinary(16))
 
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
-        """Return what the database stores."""
+    @override
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> bytes | None:
         return None if value is None else value.bytes
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
-        """Return what the application sees."""
+    @override
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:
         return None if value is None else UUID(bytes=value)
 
 
@@ -41,29 +43,30 @@ class UTCDateTime(TypeDecorator[datetime]):
     impl = DateTime
     cache_ok = True
 
+    @override
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose `DATETIME(6)`: MySQL's plain `DATETIME` drops fractions of a second."""
+        # MySQL's plain `DATETIME` drops fractions of a second.
         return dialect.type_descriptor(mysql.DATETIME(fsp=6) if _is_mysql(dialect) else DateTime())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return what the database stores."""
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return what the application sees."""
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 # MySQL's TEXT ends at 64 KiB.
 LongText = Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
 
-# Compared by code point: MySQL's default collation takes é for e, and with it one person's address for another's.
+# Compared by code point: with MySQL's default collation, é equals e, and two people's addresses would be the same.
 ExactString = String(254).with_variant(
     mysql.VARCHAR(254, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )
 
-# A database that does not say otherwise may take Latin letters only.
-AnyLetters = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4"), "mysql", "mariadb")
+# The database's default character set may be Latin only.
+UnicodeString = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4"), "mysql", "mariadb")
 
 
 def now() -> datetime:

@@ -12,10 +12,10 @@ ERROR_LENGTH = 255
 
 
 class ListenerProgress(SQLModel, table=True):
-    """How far one durable listener has come with one user's timeline.
+    """The progress of one durable listener in one user's timeline.
 
-    `version` is the last one it took or gave up on. `attempts` counts how often the one after it failed; the next
-    attempt is due at `retry_at`.
+    `version` is that of the last event that was delivered or became a dead letter. `attempts` counts the failed
+    deliveries of the event after it, which is retried at `retry_at`.
     """
 
     __tablename__ = "listener_progress"  # pyright: ignore[reportAssignmentType]
@@ -29,7 +29,7 @@ class ListenerProgress(SQLModel, table=True):
 
 
 class DeadLetter(SQLModel, table=True):
-    """An event that a durable listener failed on too often; its stored event is kept as long as this is."""
+    """An event that a durable listener failed on too often. Its stored event is not pruned while this row exists."""
 
     __tablename__ = "dead_letters"  # pyright: ignore[reportAssignmentType]
 

@@ -1,4 +1,4 @@
-"""Rows of which one owner may have too many to delete them in the request that deletes the owner."""
+"""Erasures, and the tables that they concern: an owner may have too many rows there to delete them in one request."""
 
 from typing import Any
 from uuid import UUID

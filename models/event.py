@@ -1,4 +1,4 @@
-"""A stored event: the durable trace of one committed change."""
+"""A stored event: the durable record of one committed change."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from models.columns import UTCDateTime, UUIDBytes
 
 
 class StoredEvent(SQLModel, table=True):
-    """A domain event, stored in the transaction of its change under the user and the timeline version it made."""
+    """A domain event, stored in the same transaction as its change, under the user and the new timeline version."""
 
     __tablename__ = "events"  # pyright: ignore[reportAssignmentType]
 
@@ -24,7 +24,7 @@ class StoredEvent(SQLModel, table=True):
 
     @staticmethod
     def values_of(event: events.PostEvent) -> dict[str, Any]:
-        """Return the row that keeps the event."""
+        """Return the event's row, by column name."""
         return {
             "user_id": event.user_id,
             "version": event.version,

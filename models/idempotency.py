@@ -15,8 +15,7 @@ from models.post import PostCreate
 class IdempotencyKey(SQLModel, table=True):
     """The answer to a `POST /posts` with an `Idempotency-Key`, stored in the transaction that added the post.
 
-    So there is never a key without its post, nor a key that waits for an answer; see
-    draft-ietf-httpapi-idempotency-key-header.
+    So no key exists without its post, or while its answer is pending; see draft-ietf-httpapi-idempotency-key-header.
     """
 
     __tablename__ = "idempotency_keys"  # pyright: ignore[reportAssignmentType]

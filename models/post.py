@@ -16,7 +16,7 @@ from models.text import StorableText
 
 
 class PostBase(SQLModel):
-    """What a person writes of a post."""
+    """The fields of a post that its owner writes."""
 
     text: StorableText = Field(
         min_length=1,
@@ -30,7 +30,7 @@ class Post(PostBase, table=True):
 
     `position` is the version its owner's timeline had when it was created: posts of one user sort by it in commit
     order, and no two share it. `version` counts the post's own edits, from 1. `size` is the size of the text in
-    bytes: to measure a long text, MySQL would have to read it.
+    bytes, stored because MySQL would have to read a long text to measure it.
     """
 
     __tablename__ = "posts"  # pyright: ignore[reportAssignmentType]

@@ -17,18 +17,18 @@ REFRESH_TOKEN = "01a205448e89740bba0e523ec97aa0ff.1.sJxNu0nr35EIcIeS5tVSa7S1GhH7
 
 
 class SessionBase(SQLModel):
-    """What a user recognises a session by."""
+    """The fields by which users recognise a session."""
 
     user_agent: str = Field(default="", max_length=USER_AGENT_LENGTH, sa_type=String(USER_AGENT_LENGTH))
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     last_used_at: datetime = Field(
-        default_factory=now, sa_type=UTCDateTime, description="When its tokens were last renewed."
+        default_factory=now, sa_type=UTCDateTime, description="When its tokens were last refreshed."
     )
     expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
 
 class Session(SessionBase, table=True):
-    """A stored session; a session that ended has no row.
+    """A stored session. When a session ends, its row is deleted.
 
     Its refresh tokens are numbered by `generation`; only a hash of the newest is kept.
     """
@@ -71,7 +71,7 @@ class RefreshRequest(SQLModel):
 
 
 class TokenPair(SQLModel):
-    """An access token, and the refresh token that renews it."""
+    """An access token, and the refresh token that replaces it."""
 
     example: ClassVar[Example] = {
         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.yJOCZ3eB6U3GXnNOMSx",
@@ -82,5 +82,5 @@ class TokenPair(SQLModel):
 
     access_token: str = Field(description="A JWT for `Authorization: Bearer …`.")
     token_type: Literal["bearer"] = "bearer"  # noqa: S105
-    expires_in: int = Field(description="The access token's life, in seconds.")
+    expires_in: int = Field(description="The access token's lifetime, in seconds.")
     refresh_token: str = Field(description="Good for one exchange at `POST /auth/refresh`.")

@@ -1,4 +1,4 @@
-"""What counts as text, wherever a person may type some."""
+"""The type of text that people enter."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic import Field
 WITHOUT_NUL = r"^[^\x00]*$"
 
 StorableText = Annotated[str, Field(pattern=WITHOUT_NUL)]
-"""Any Unicode text that every database takes and gives back as it was.
+"""Unicode text that every supported database stores and returns unchanged.
 
-NUL is refused here; lone surrogates, which are no Unicode text, are refused by every `str` field.
+NUL is refused here. Lone surrogates are refused by every `str` field.
 """

@@ -34,9 +34,9 @@ def _uncommon(password: str) -> str:
 
 
 def _bare(address: object) -> object:
-    # `EmailStr` would take the address out of "Ada <ada@example.com>".
+    # `EmailStr` would extract the address from "Ada <ada@example.com>".
     if isinstance(address, str) and "<" in address:
-        raise ValueError("takes an address alone, such as ada@example.com")
+        raise ValueError("must be an address alone, such as ada@example.com")
     return address
 
 
@@ -128,7 +128,7 @@ class PasswordConfirmation(SQLModel):
 
 
 class UserRead(UserBase):
-    """A user as they see themselves."""
+    """A user's own account."""
 
     example: ClassVar[Example] = {
         "user_id": "01a20544-8e83-7706-bb25-d8126e32ef52",

@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
 from events.types import EventType, PostEvent, PostEventData
-from models.columns import AnyLetters, UTCDateTime, UUIDBytes, now
+from models.columns import UnicodeString, UTCDateTime, UUIDBytes, now
 from models.example import POST_ID, TIME, Example
 
 EXCERPT_LENGTH = 255
@@ -40,7 +40,7 @@ def _distinct(values: list[EventType]) -> list[EventType]:
 
 
 class WebhookBase(SQLModel):
-    """Where changes are sent, and which."""
+    """Where changes are sent, and which ones."""
 
     url: Annotated[str, AfterValidator(_callable_url)] = Field(
         max_length=_URL_LENGTH,
@@ -111,7 +111,7 @@ class WebhookDeliveryBase(SQLModel):
     )
     response_excerpt: str | None = Field(
         default=None,
-        sa_type=AnyLetters,
+        sa_type=UnicodeString,
         description="The beginning of that answer, or the reason why there was none.",
     )
 
@@ -127,7 +127,7 @@ class WebhookDelivery(WebhookDeliveryBase, table=True):
 
     @property
     def data(self) -> PostEventData:
-        """What the webhook learns of the change."""
+        """The change as the webhook's body describes it."""
         return PostEventData(self.post_id, self.version, self.occurred_at)
 
     @classmethod

@@ -1,1 +1,1 @@
-"""What Postline is measured against and has to be written: each as its framework's documentation teaches."""
+"""The contenders written for the benchmark, each in the way its framework's documentation teaches."""

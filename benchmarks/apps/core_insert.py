@@ -1,4 +1,4 @@
-"""The floor of a write: one row through SQLAlchemy Core and a commit, in a request of bare Litestar."""
+"""The minimum of a write: one INSERT and COMMIT through SQLAlchemy Core, in a handler of bare Litestar."""
 
 import os
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def create_post(data: dict[str, Any]) -> dict[str, str]:
 
 @asynccontextmanager
 async def lifespan(_: Litestar) -> AsyncIterator[None]:
-    """Make the table."""
+    """Create the table, and close the pool at the end."""
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
     yield

@@ -1,4 +1,4 @@
-"""The same feature in FastAPI, as its documentation teaches it: an ORM session and the user's row in each request."""
+"""The same features in FastAPI, as its documentation teaches: an ORM session and the user's row in each request."""
 
 import os
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ if engine.dialect.name == "sqlite":
             connection.execute(f"PRAGMA {pragma}")
 
 
-# MySQL would drop the fractions, and with them the order of posts.
+# MySQL's plain DATETIME drops fractions of a second, and with them the order of posts.
 Moment = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
 
 
@@ -46,7 +46,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """Someone with an account."""
+    """A user."""
 
     __tablename__ = "user"
 
@@ -56,7 +56,7 @@ class User(Base):
 
 
 class Post(Base):
-    """Something a user wrote."""
+    """A user's post."""
 
     __tablename__ = "post"
 
@@ -68,33 +68,33 @@ class Post(Base):
 
 
 class Credentials(BaseModel):
-    """Who signs up or logs in."""
+    """The body of sign-up and log-in."""
 
     email: EmailStr
     password: str
 
 
 class Token(BaseModel):
-    """What proves it."""
+    """An access token."""
 
     access_token: str
     token_type: str = "bearer"  # noqa: S105
 
 
 class PostCreate(BaseModel):
-    """A post to add."""
+    """The body that adds a post."""
 
     text: str
 
 
 class PostCreated(BaseModel):
-    """The id of an added post."""
+    """The answer to a created post."""
 
     postID: UUID  # noqa: N815
 
 
 class PostRead(BaseModel):
-    """A post."""
+    """A post in a list."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -117,7 +117,7 @@ CurrentSession = Annotated[AsyncSession, Depends(get_session)]
 
 
 async def get_current_user(session: CurrentSession, token: Annotated[str, Depends(bearer)]) -> User:
-    """Return whoever the token names."""
+    """Return the token's user."""
     try:
         user_id = UUID(jwt.decode(token, SECRET, algorithms=[ALGORITHM])["sub"])
     except (jwt.InvalidTokenError, KeyError, ValueError):
@@ -133,7 +133,7 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Make the tables."""
+    """Create the tables, and close the pool at the end."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     yield
@@ -145,7 +145,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/auth/signup", status_code=201)
 async def sign_up(data: Credentials, session: CurrentSession) -> Token:
-    """Make an account."""
+    """Create an account."""
     user = User(email=data.email, password_hash=await run_in_threadpool(passwords.hash, data.password))
     session.add(user)
     await session.commit()
@@ -154,7 +154,7 @@ async def sign_up(data: Credentials, session: CurrentSession) -> Token:
 
 @app.post("/auth/login")
 async def log_in(data: Credentials, session: CurrentSession) -> Token:
-    """Begin a session."""
+    """Issue a token."""
     user = await session.scalar(select(User).where(User.email == data.email))
     if user is None or not await run_in_threadpool(passwords.verify, data.password, user.password_hash):
         raise HTTPException(401)

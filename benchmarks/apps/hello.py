@@ -1,4 +1,4 @@
-"""The ceiling: what Litestar itself takes to answer."""
+"""The ceiling: the shortest answer of bare Litestar."""
 
 from litestar import Litestar, get
 

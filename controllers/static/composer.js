@@ -1,6 +1,6 @@
 /**
- * The form for a new post. What is typed stays in this window until the service has it; through reloads too, unless it
- * is larger than a browser stores.
+ * The form for a new post. The draft is kept in this window until the service has stored it. It survives reloads,
+ * unless it is larger than the browser's storage.
  */
 
 import { clear, submitted } from "./forms.js";
@@ -12,17 +12,20 @@ const field = form.elements.text;
 
 let draft;
 
-/** Shows what this person left unsent here. */
+/** Shows the unsent draft of this person, if there is one. */
 export function openComposer() {
   draft = stored(sessionStorage, DRAFT);
-  // Someone else's is nobody's business.
+  // Never show one person's draft to another.
   const { email } = session();
   if (draft?.email !== email) write("", email);
   clear(form);
   field.value = draft.text;
 }
 
-/** Calls `posted()` when the service has a post, `unsent()` when it can't be reached, `tell(text)` and `failed(error)`. */
+/**
+ * Calls `posted()` when the service has stored a post, and `unsent()` when it can't be reached. Messages go to
+ * `tell(text)`, other errors to `failed(error)`.
+ */
 export function onPost({ posted, unsent, tell, failed }) {
   field.addEventListener("input", () => {
     write(field.value);
@@ -38,7 +41,7 @@ export function onPost({ posted, unsent, tell, failed }) {
   });
 }
 
-/** Sends what could not be sent before. */
+/** Sends the post that could not be sent before. */
 export function sendWaiting() {
   if (draft.isWaiting) form.requestSubmit();
 }
@@ -50,10 +53,10 @@ async function send({ posted, unsent, tell }) {
       await request("/posts", { method: "POST", headers: { "Idempotency-Key": draft.key }, body: { text: draft.text } });
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      // It may have arrived all the same; the key is what lets it be sent once more without being added twice.
+      // The post may have been stored all the same. With the same idempotency key, a retry does not add it twice.
       store({ ...draft, isWaiting: true });
       unsent();
-      throw new Unreachable("Not sent yet: the service can't be reached. The post is kept, and sent when it can.");
+      throw new Unreachable("Not sent yet: the service can't be reached. Your post is sent when it can be.");
     }
   });
   if (!isSent) return;
@@ -63,7 +66,7 @@ async function send({ posted, unsent, tell }) {
   tell("Posted.");
 }
 
-// Another text is another post, and so has another key.
+// A changed text is a different post, so it gets a new idempotency key.
 const write = (text, email = draft.email) => store({ email, text, key: randomKey(), isWaiting: false });
 
 function store(changed) {
@@ -71,10 +74,11 @@ function store(changed) {
   try {
     sessionStorage.setItem(DRAFT, JSON.stringify(draft));
   } catch {
-    // Browsers store some five million characters. Beyond them a draft lasts until the next reload, not an older one.
+    // Browsers store about five million characters. A larger draft lasts until the next reload; an older one must not
+    // return then.
     sessionStorage.removeItem(DRAFT);
   }
 }
 
-// Not crypto.randomUUID, which browsers have on https and on this machine only.
+// Browsers offer crypto.randomUUID only on https and on localhost.
 const randomKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("-");

@@ -1,10 +1,10 @@
-/** What forms have in common: a problem is told where it can be mended. */
+/** What all forms share: they show each error at the field that it concerns. */
 
 import { Problem, Unreachable } from "./session.js";
 
 /**
- * Does a form's work with its fields kept as they are, and tells what goes wrong: at its field where the problem names
- * one, else below all of them. Returns whether it went well. Throws what is neither `Problem` nor `Unreachable`.
+ * Runs `work` while the form's fields are read-only, and shows errors: at the field that a problem names, or else below
+ * all fields. Returns whether it succeeded. Throws errors other than `Problem` and `Unreachable`.
  */
 export async function submitted(form, work) {
   if (form.ariaBusy === "true") return false;
@@ -24,7 +24,7 @@ export async function submitted(form, work) {
   }
 }
 
-/** Takes back what was told. */
+/** Removes the errors shown before. */
 export function clear(form) {
   for (const error of form.querySelectorAll(".error")) error.textContent = "";
   for (const field of fields(form)) field.ariaInvalid = null;

@@ -1,4 +1,4 @@
-/** The page: a door to come in by, or one person's timeline, whichever the session in this browser says. */
+/** The page: the log-in form, or a person's timeline if this browser has a session. */
 
 import { onPost, openComposer, sendWaiting } from "./composer.js";
 import { clear, submitted } from "./forms.js";
@@ -11,7 +11,7 @@ const WAYS_IN = {
   signUp: { path: "/auth/signup", title: "Create an account", other: "Log in instead", autocomplete: "new-password" },
 };
 
-const CONNECTION = { unknown: "", live: "Live", offline: "Offline. Trying again." };
+const CONNECTION = { unknown: "", live: "Live", offline: "Offline. Reconnecting…" };
 const RETRY_MILLISECONDS = 5_000;
 
 const $ = (id) => document.getElementById(id);
@@ -19,12 +19,12 @@ const credentials = $("credentials");
 const connection = $("connection");
 
 let wayIn;
-// Whose timeline is shown: null while it is nobody's, undefined before anything is shown.
+// The email of the person whose timeline is shown; null if nobody is logged in, undefined before the first rendering.
 let shown;
 let timeline;
 let ending;
 
-/** Shows what the session says, where that is not shown yet. */
+/** Shows the session's timeline or the log-in form, if that is not shown yet. */
 function showSession() {
   const email = session()?.email ?? null;
   if (shown === email) return;
@@ -56,7 +56,7 @@ function openTimeline(email) {
 }
 
 function showConnection(state) {
-  // Said once, not with every message of the feed.
+  // Screen readers announce every change, so announce each state once, not with every message of the feed.
   if (connection.dataset.state === state) return;
   connection.dataset.state = state;
   connection.textContent = CONNECTION[state];
@@ -66,7 +66,7 @@ function showConnection(state) {
 async function showMore() {
   const { length } = $("posts").children;
   await timeline.more();
-  // The button may be gone; who pressed it goes on where the new ones begin.
+  // The button may have disappeared, so move the focus to the first of the new posts.
   $("posts").children[length]?.querySelector("button").focus();
 }
 
@@ -84,10 +84,10 @@ function tell(text) {
   $("news").textContent = text;
 }
 
-/** What is left to say when something failed that has no place of its own to say it. */
+/** Handles an error that no form shows. */
 function failed(error) {
   if (error instanceof LoggedOut) {
-    // The same person may have come in again meanwhile, in another session.
+    // The same person may have logged in again meanwhile, with a new session.
     shown = undefined;
     showSession();
   } else if (error instanceof Problem || error instanceof Unreachable) tell(error.message);
@@ -97,7 +97,7 @@ function failed(error) {
 credentials.addEventListener("submit", (event) => {
   event.preventDefault();
   const { email, password } = credentials.elements;
-  // As the service does: an address has no case.
+  // The service ignores the case of addresses too.
   const address = email.value.trim().toLowerCase();
   submitted(credentials, () => enter(wayIn.path, address, password.value)).then(showSession, failed);
 });
@@ -114,7 +114,7 @@ onPost({
   failed,
 });
 onSessionElsewhere(showSession);
-// A page that the browser had put aside heard of nothing.
+// A page restored from the back/forward cache has missed all events.
 addEventListener("pageshow", ({ persisted }) => persisted && showSession());
 
 showSession();

@@ -1,4 +1,4 @@
-/** The list of posts as it stands in the page, and what can be done with each. */
+/** The list of posts in the page, with the actions to edit and delete each one. */
 
 import { submitted } from "./forms.js";
 import { Problem, request } from "./session.js";
@@ -12,7 +12,7 @@ const written = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSt
 const shown = new Map();
 
 /**
- * Shows these posts and no others, except one that is being edited: what was typed stays until it is given up.
+ * Shows exactly these posts, and also those that are being edited, so that no typed text is lost.
  * `actions` are `refresh()`, which reads the list again, `tell(text)`, and `failed(error)`.
  */
 export function showPosts(posts, actions) {
@@ -27,13 +27,13 @@ export function showPosts(posts, actions) {
     let view = shown.get(post.postID);
     if (view) view.update(post);
     else shown.set(post.postID, (view = new PostView(post, actions)));
-    // Moved only where it must be: an element that is moved loses the focus.
+    // Move an element only if necessary: it loses the focus.
     if (view.element === next) next = next.nextElementSibling;
     else list.insertBefore(view.element, next);
   }
 }
 
-/** Empties the list, typed text and all. */
+/** Empties the list, and discards edits that were not saved. */
 export function clearPosts() {
   shown.clear();
   list.replaceChildren();
@@ -61,19 +61,19 @@ class PostView {
     time.dateTime = post.created_at;
     time.textContent = when;
     this.#part(".edited").hidden = post.version === 1;
-    // Only ever as text: nothing that a post holds is taken for markup.
+    // Never as HTML: a post may contain markup.
     this.#part(".text").textContent = post.text;
     this.#part(".edit").ariaLabel = `Edit the post of ${when}`;
     this.#part(".delete").ariaLabel = `Delete the post of ${when}`;
   }
 
-  /** The post is not in the list any more. */
+  /** Removes the post, which has left the list. While it is being edited, it stays and shows a message. */
   vanish() {
     if (this.#editor) {
       if (this.element.classList.contains("gone")) return;
       this.element.classList.add("gone");
       this.#part("[role=alert]").textContent =
-        "This post has left the list; it may be deleted. Your text stays here until you save or cancel.";
+        "This post is no longer in the list; it may be deleted. Your text stays here until you save or cancel.";
       return;
     }
     const hadFocus = this.element.contains(document.activeElement);
@@ -116,13 +116,13 @@ class PostView {
       } catch (error) {
         if (error.status !== 412) throw error;
         await this.#actions.refresh();
-        // Saved already, where the answer to an earlier attempt was lost.
+        // If the text is the same, an earlier attempt was saved and its answer was lost.
         if (this.#post.text !== text) this.#refuse();
       }
     });
     if (!isSaved) return;
     await this.#actions.refresh();
-    // It may have been cancelled meanwhile.
+    // The person may have cancelled meanwhile.
     if (this.#editor === editor) this.#close();
     this.#actions.tell("Saved.");
   }
@@ -131,7 +131,7 @@ class PostView {
     this.#editedVersion = this.#post.version;
     this.#part(".text").hidden = false;
     throw new Problem(412, {
-      detail: "This post was changed elsewhere meanwhile; above is what it says now. Save again to replace that.",
+      detail: "This post was changed elsewhere. Its current text is shown above. Save again to replace it.",
     });
   }
 
@@ -142,10 +142,10 @@ class PostView {
     } catch (error) {
       if (error.status === 412) {
         await this.#actions.refresh();
-        this.#actions.tell("Not deleted: the post was changed elsewhere meanwhile.");
+        this.#actions.tell("Not deleted: the post was changed elsewhere.");
         return;
       }
-      // Gone already, and so it is as it should be.
+      // It was deleted already.
       if (error.status !== 404) throw error;
     }
     await this.#actions.refresh();

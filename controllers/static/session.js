@@ -1,17 +1,17 @@
-/** The session of whoever is logged in, shared by all windows, and requests in its name. */
+/** The session, which all windows share, and requests with its tokens. */
 
-// The API takes bearer tokens, so a script must hold them, and all windows share one session. What keeps other scripts
-// from them is the page's Content-Security-Policy: only files of the service run, and a post is only ever text.
+// The API takes bearer tokens, so scripts must be able to read them. The Content-Security-Policy keeps other scripts
+// out: only the service's own files run, and posts are always shown as text.
 const KEY = "postline.session";
 
-// For ten seconds the service answers a used refresh token with the same successor, and then ends the session. Whoever
-// gave up waiting after so many milliseconds may still ask again.
-const LONGEST_RENEWAL = 8_000;
+// For ten seconds the service answers a used refresh token with the same successor; after that, it ends the session. A
+// request that times out sooner can be retried.
+const REFRESH_TIMEOUT_MILLISECONDS = 8_000;
 
-// What one window stores reaches the others in the browser's own time, lock or not.
-const SETTLING = 300;
+// Other windows see a change of localStorage only after a delay, even if they wait for the lock.
+const STORAGE_DELAY_MILLISECONDS = 300;
 
-/** The service's answer is an error: a problem document (RFC 9457), as far as it is one. */
+/** The service answered with an error, usually a problem document (RFC 9457). */
 export class Problem extends Error {
   constructor(status, { detail = `The service answered with ${status}.`, errors = [] }) {
     super(detail);
@@ -20,16 +20,16 @@ export class Problem extends Error {
   }
 }
 
-/** There was no answer, or not all of it. */
+/** There was no answer, or only part of it. */
 export class Unreachable extends Error {}
 
-/** The session is over, here or everywhere. */
+/** The session has ended, in this browser or on the service. */
 export class LoggedOut extends Error {}
 
 /** Returns `{email, access_token, refresh_token, refresh_at}`, or null. */
 export const session = () => stored(localStorage, KEY);
 
-/** Returns what is stored under a key, or null where nothing is, or nothing that can be read. */
+/** Returns the value stored under a key, or null if there is none or it is not valid JSON. */
 export function stored(storage, key) {
   try {
     return JSON.parse(storage.getItem(key));
@@ -38,9 +38,9 @@ export function stored(storage, key) {
   }
 }
 
-/** Calls back when another window logs in or out, or renews the tokens. */
+/** Calls `callback` when another window logs in, logs out or refreshes the tokens. */
 export function onSessionElsewhere(callback) {
-  // The key is null where everything was cleared.
+  // The key is null if the whole storage was cleared.
   addEventListener("storage", ({ key }) => (key === KEY || key === null) && callback());
 }
 
@@ -50,7 +50,7 @@ export async function enter(path, email, password) {
   keep(await reached(response.json()), email);
 }
 
-/** Ends the session on the service, and in every window even where the service can't be told. */
+/** Ends the session on the service and in every window; in the windows even if the service can't be reached. */
 export async function leave() {
   try {
     await request("/auth/logout", { method: "POST" });
@@ -62,27 +62,27 @@ export async function leave() {
 }
 
 /**
- * Sends a request in the session's name, with tokens that are renewed as needed, and returns the response.
+ * Sends a request with the session's access token, which is refreshed if needed, and returns the response.
  * Throws `Problem`, `Unreachable` or `LoggedOut`.
  */
 export async function request(path, options) {
   const held = session();
   if (!held) throw new LoggedOut();
   let token = held.access_token;
-  if (Date.now() >= held.refresh_at) token = await renewed(token);
+  if (Date.now() >= held.refresh_at) token = await refreshed(token);
   let response = await send(path, options, token);
-  if (response.status === 401) response = await send(path, options, await renewed(token));
+  if (response.status === 401) response = await send(path, options, await refreshed(token));
   return accepted(response);
 }
 
-/** Waits for what the network brings. */
+/** Waits for the network. Throws `Unreachable` if it fails. */
 export const reached = (promise) =>
   promise.catch((cause) => {
     throw new Unreachable("The service can't be reached.", { cause });
   });
 
-/** Returns an access token newer than `stale`: a refresh token is good for one use, so one window fetches it for all. */
-const renewed = (stale) =>
+/** Returns an access token newer than `stale`. A refresh token can be used once, so one window uses it for all. */
+const refreshed = (stale) =>
   exclusively(async () => {
     const held = session();
     if (!held) throw new LoggedOut();
@@ -90,7 +90,7 @@ const renewed = (stale) =>
     const response = await send("/auth/refresh", {
       method: "POST",
       body: { refresh_token: held.refresh_token },
-      signal: AbortSignal.timeout(LONGEST_RENEWAL),
+      signal: AbortSignal.timeout(REFRESH_TIMEOUT_MILLISECONDS),
     });
     const isStillHeld = () => session()?.refresh_token === held.refresh_token;
     if (response.status === 401) {
@@ -100,17 +100,17 @@ const renewed = (stale) =>
     const tokens = await reached((await accepted(response)).json());
     if (!isStillHeld()) throw new LoggedOut();
     keep(tokens, held.email);
-    await new Promise((resolve) => setTimeout(resolve, SETTLING));
+    await new Promise((resolve) => setTimeout(resolve, STORAGE_DELAY_MILLISECONDS));
     return tokens.access_token;
   });
 
-// Browsers have locks on https and on this machine only. Elsewhere the service's own patience must do.
+// Browsers offer locks only on https and on localhost. Without them, the service's ten seconds of grace must do.
 const exclusively = (work) => (navigator.locks ? navigator.locks.request(KEY, work) : work());
 
 const keep = ({ access_token, refresh_token, expires_in }, email) =>
   localStorage.setItem(
     KEY,
-    // Renewed when nine tenths of its life are over.
+    // Refresh the token when nine tenths of its lifetime are over.
     JSON.stringify({ email, access_token, refresh_token, refresh_at: Date.now() + expires_in * 900 }),
   );
 
@@ -131,6 +131,6 @@ const send = (path, { method, headers, body, signal, cache } = {}, token) =>
 
 async function accepted(response) {
   if (response.ok || response.status === 304) return response;
-  // What stands in front of the service may answer with anything.
+  // A proxy in front of the service may answer without JSON.
   throw new Problem(response.status, await response.json().catch(() => ({})));
 }

@@ -1,15 +1,16 @@
-/** A person's timeline: read as a list, and read again whenever the feed tells of a newer version. */
+/** A person's timeline: read as a list, and read again whenever the feed announces a newer version. */
 
 import { Problem, Unreachable, reached, request } from "./session.js";
 
 const FIRST_POSTS = 20;
-// The service takes no larger limit; without one it answers with all posts.
-const LARGEST_LIMIT = 1000;
+// The service accepts no larger limit. Without a limit, it answers with all posts.
+const MAX_LIMIT = 1000;
 
-// The service says something every 15 seconds: after so many milliseconds of silence the connection is dead.
-const LONGEST_SILENCE = 40_000;
-const SHORTEST_PAUSE = 500;
-const LONGEST_PAUSE = 30_000;
+// The service sends a heartbeat every 15 seconds, so a connection without data for this long is dead.
+const HEARTBEAT_TIMEOUT_MILLISECONDS = 40_000;
+// The delay between attempts to connect.
+const MIN_DELAY_MILLISECONDS = 500;
+const MAX_DELAY_MILLISECONDS = 30_000;
 
 export class Timeline {
   #show;
@@ -17,26 +18,26 @@ export class Timeline {
   #limit = FIRST_POSTS;
   #reading = Promise.resolve();
 
-  /** `show(posts, hasMore)` is called with every list that differs from the one before. */
+  /** `show(posts, hasMore)` is called with every list that differs from the last one. */
   constructor(show) {
     this.#show = show;
   }
 
-  /** Reads the list if it has changed. One reading waits for the other, so what is shown never goes back. */
+  /** Reads the list if it has changed. Reads run one at a time, so an older list never replaces a newer one. */
   read() {
     const read = () => this.#read();
     return (this.#reading = this.#reading.then(read, read));
   }
 
-  /** Reads twice as many posts, from now on. */
+  /** Doubles the number of posts, and reads the list. */
   more() {
     this.#limit *= 2;
     return this.#readAnew();
   }
 
   /**
-   * Keeps the list up to date until the signal says stop, whatever happens to the connection; `say(isLive)` is called
-   * when it comes and goes. Throws `LoggedOut`.
+   * Keeps the list up to date until `signal` aborts, and reconnects whenever the connection breaks. Calls `say(isLive)`
+   * when it connects and disconnects. Throws `LoggedOut`.
    */
   async follow(signal, say) {
     let failures = 0;
@@ -44,7 +45,7 @@ export class Timeline {
       if (document.hidden) await pause(0, signal);
       const connection = new AbortController();
       const until = AbortSignal.any([signal, connection.signal]);
-      // A browser opens only six connections to a host, so a window that nobody sees gives its own back.
+      // A browser opens only six HTTP/1.1 connections to a host, so a hidden window closes its own.
       const drop = () => (document.hidden || !navigator.onLine) && connection.abort();
       addEventListener("offline", drop, { signal: until });
       document.addEventListener("visibilitychange", drop, { signal: until });
@@ -68,19 +69,19 @@ export class Timeline {
     }
   }
 
-  /** The timeline's version that the list shows: the list's ETag is that number, and so is the id of each change. */
+  /** The timeline version of the list, which is the number in its ETag and in the ids of the feed. */
   get #version() {
     return Number(this.#etag.match(/\d+/)[0]);
   }
 
   #readAnew() {
-    // Another limit, or another history, makes another list of the same version.
+    // With a different limit or after a reset, the list may differ although its version is the same.
     this.#etag = null;
     return this.read();
   }
 
   async #read() {
-    const response = await request(this.#limit > LARGEST_LIMIT ? "/posts" : `/posts?limit=${this.#limit}`, {
+    const response = await request(this.#limit > MAX_LIMIT ? "/posts" : `/posts?limit=${this.#limit}`, {
       headers: this.#etag ? { "If-None-Match": this.#etag } : {},
     });
     if (response.status === 304) return;
@@ -90,18 +91,18 @@ export class Timeline {
   }
 }
 
-/** Yields the feed's messages, comments among them. EventSource would not do: it can't send a token. */
+/** Yields the feed's messages, including comments. EventSource can't send a token. */
 async function* changes(after, signal) {
   const silence = new AbortController();
   let timer;
   const listen = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), LONGEST_SILENCE);
+    timer = setTimeout(() => silence.abort(), HEARTBEAT_TIMEOUT_MILLISECONDS);
   };
   listen();
   try {
     const response = await request("/posts/events", {
-      // Firefox asks for one address once at a time, if it may keep the answer: another window would wait for this one.
+      // Firefox sends one cacheable request per URL at a time: another window would wait for this one.
       cache: "no-store",
       headers: { "Last-Event-ID": after },
       signal: AbortSignal.any([signal, silence.signal]),
@@ -124,9 +125,12 @@ async function* changes(after, signal) {
   }
 }
 
-/** Waits longer after each failure, and not at all once the network or the person is back. */
+/**
+ * Waits with exponential backoff, and while the window is hidden. Ends early when the network is back or the window
+ * becomes visible.
+ */
 function pause(failures, signal) {
-  const longest = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** failures);
+  const delay = Math.min(MAX_DELAY_MILLISECONDS, MIN_DELAY_MILLISECONDS * 2 ** failures);
   return new Promise((resolve) => {
     const over = new AbortController();
     const end = () => {
@@ -134,8 +138,8 @@ function pause(failures, signal) {
       over.abort();
       resolve();
     };
-    // Not all at once, where many wait for one service.
-    const timer = setTimeout(end, longest * (0.5 + Math.random() / 2));
+    // Jitter, so that not all clients reconnect at once.
+    const timer = setTimeout(end, delay * (0.5 + Math.random() / 2));
     over.signal.addEventListener("abort", () => clearTimeout(timer));
     for (const [target, name] of [[window, "online"], [document, "visibilitychange"], [signal, "abort"]]) {
       target.addEventListener(name, end, { signal: over.signal });

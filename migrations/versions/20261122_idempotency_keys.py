@@ -1,4 +1,4 @@
-"""Idempotency keys, and the index that old events are found by.
+"""Idempotency keys, and an index that finds old events.
 
 Revision: 3f0c9a6d1b52, after 7285804e802e
 """

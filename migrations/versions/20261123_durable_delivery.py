@@ -1,4 +1,4 @@
-"""What durable delivery is remembered by.
+"""The progress and the dead letters of durable listeners.
 
 Revision: 9d41c27be803, after 3f0c9a6d1b52
 """

@@ -1,4 +1,4 @@
-"""Owners who are gone and whose rows are still to be removed, which no foreign key removes any more.
+"""Erasures: the rows of a deleted owner are pruned in the background, no longer by foreign keys.
 
 Revision: e1f6b02c9d37, after 58e0b7d3a4c1
 """

@@ -1,4 +1,4 @@
-"""What receivers of webhooks answer, in any letters, whatever the database's own character set.
+"""Unicode in the excerpts of webhook answers, whatever the database's default character set.
 
 Revision: 2f8b6a01d9c4, after 7c40d95e1ab2
 """
@@ -6,7 +6,7 @@ Revision: 2f8b6a01d9c4, after 7c40d95e1ab2
 import sqlalchemy as sa
 from alembic import op
 
-from models.columns import AnyLetters
+from models.columns import UnicodeString
 
 revision = "2f8b6a01d9c4"
 down_revision = "7c40d95e1ab2"
@@ -16,9 +16,9 @@ depends_on = None
 
 def upgrade() -> None:
     if op.get_bind().dialect.name != "sqlite":
-        op.alter_column("webhook_deliveries", "response_excerpt", existing_type=sa.String(255), type_=AnyLetters)
+        op.alter_column("webhook_deliveries", "response_excerpt", existing_type=sa.String(255), type_=UnicodeString)
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name != "sqlite":
-        op.alter_column("webhook_deliveries", "response_excerpt", existing_type=AnyLetters, type_=sa.String(255))
+        op.alter_column("webhook_deliveries", "response_excerpt", existing_type=UnicodeString, type_=sa.String(255))

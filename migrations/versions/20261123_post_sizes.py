@@ -1,4 +1,4 @@
-"""How many bytes each post's text has.
+"""The size of each post's text, in bytes.
 
 Revision: 7c40d95e1ab2, after e1f6b02c9d37
 """
@@ -11,7 +11,7 @@ down_revision = "e1f6b02c9d37"
 branch_labels = None
 depends_on = None
 
-# Of a text itself, SQLite's LENGTH counts the characters.
+# SQLite's LENGTH of a text counts characters.
 _LENGTHS = {"sqlite": "length(CAST(text AS BLOB))", "mysql": "length(text)", "mariadb": "length(text)"}
 
 

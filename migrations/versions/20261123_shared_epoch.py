@@ -1,4 +1,4 @@
-"""The number by which processes agree on whether a shared cache is believed.
+"""The epoch by which processes decide whether the shared cache can be trusted.
 
 Revision: 58e0b7d3a4c1, after c86a5f02d914
 """

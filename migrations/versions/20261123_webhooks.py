@@ -1,4 +1,4 @@
-"""Webhooks, and what they are told.
+"""Webhooks and their deliveries.
 
 Revision: c86a5f02d914, after 9d41c27be803
 """

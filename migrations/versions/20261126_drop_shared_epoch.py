@@ -1,4 +1,4 @@
-"""Redis no longer answers for versions and sessions, so processes no longer agree on whether to trust it.
+"""Drop the shared epoch: Redis no longer answers for versions and sessions.
 
 Revision: 4b7d1f60c9e2, after 2f8b6a01d9c4
 """

@@ -19,7 +19,7 @@ def is_live(window: Page) -> None:
 
 
 def is_offline(window: Page) -> None:
-    expect(window.get_by_text("Offline. Trying again.")).to_be_visible()
+    expect(window.get_by_text("Offline. Reconnecting…")).to_be_visible()
 
 
 def test_a_post_written_offline_is_sent_once_when_the_network_is_back(ada: Visitor, server: Server) -> None:
@@ -29,7 +29,7 @@ def test_a_post_written_offline_is_sent_once_when_the_network_is_back(ada: Visit
     is_offline(window)
 
     write(window, "from the train")
-    expect(window.get_by_role("alert")).to_contain_text("The post is kept, and sent when it can")
+    expect(window.get_by_role("alert")).to_contain_text("Your post is sent when it can be")
     expect(window.get_by_label("New post")).to_have_value("from the train")
     window.screenshot(path=RESULTS / "offline.png")
     person.add("from elsewhere meanwhile")

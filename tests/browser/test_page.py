@@ -11,7 +11,7 @@ from tests.e2e.server import Client, Server
 
 def test_a_person_signs_up_writes_edits_and_deletes(ada: Visitor) -> None:
     window = ada.sign_up("writes@example.com")
-    expect(window.get_by_text("Nothing here yet")).to_be_visible()
+    expect(window.get_by_text("You have no posts yet")).to_be_visible()
 
     write(window, "first")
     write(window, "second")
@@ -153,7 +153,7 @@ def test_an_edit_outlasts_that_newer_posts_push_its_post_out_of_the_list(ada: Vi
     editor(window).fill("post 0, edited")
 
     newest = person.add("post 20")
-    expect(window.get_by_role("alert").filter(has_text="has left the list")).to_be_visible()
+    expect(window.get_by_role("alert").filter(has_text="no longer in the list")).to_be_visible()
     person.request("DELETE", f"/posts/{newest}")
 
     expect(window.locator(".post.gone")).to_have_count(0)

@@ -1,4 +1,4 @@
-// A program that uses the types generated for TypeScript.
+// A program that uses the generated TypeScript types.
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "./postline.js";
