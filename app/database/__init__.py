@@ -1,7 +1,7 @@
 """Connections to the database, and the schema.
 
-Begin with `engines`: connection pools by purpose. `mysql_driver` adapts the driver of MySQL, `driver_pool` runs
-statements straight through it, `sqlite_lock` keeps a file to one process, `schema` migrates, `backup` copies. `faults`
-names what can go wrong for code that does not know SQLAlchemy. `redis_connection` is the optional Redis, which nothing
-depends on.
+Begin with `engines`: connection pools by purpose. `mysql_driver` and `sqlite_driver` adapt the drivers, `driver_pool`
+runs statements straight through the driver of MySQL, `sqlite_lock` keeps a file to one process, `schema` migrates,
+`backup` copies. `faults` names what can go wrong for code that does not know SQLAlchemy. `redis_connection` is the
+optional Redis, which nothing depends on.
 """

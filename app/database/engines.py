@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.database import sqlite_driver
 from app.database.driver_pool import DriverPool
 from app.database.mysql_driver import RECYCLE_SECONDS, TRUSTED_SECONDS, mysql_arguments
 
@@ -61,7 +62,9 @@ class Database:
             "pool_reset_on_return": None,
         }
         self.driver_pool = None if self.is_sqlite else DriverPool(url, answer_seconds or _DEFAULT_TIMEOUT_SECONDS)
-        if not self.is_sqlite:
+        if self.is_sqlite:
+            options["connect_args"] = {"async_creator_fn": sqlite_driver.connect}
+        else:
             options |= {"pool_recycle": RECYCLE_SECONDS, "connect_args": mysql_arguments(answer_seconds)}
         self.lock_engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": max_locks})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
