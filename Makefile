@@ -1,6 +1,6 @@
 # Everything here needs only python3 and make, and keeps to .venv.
 
-# Any of CPython 3.11 to 3.13.
+# Any of CPython 3.11 to 3.14.
 PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 600
@@ -10,13 +10,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: run test soak fuzz bench check format contract pins clean
+.PHONY: help run test test-mysql coverage soak fuzz bench check format contract pins clean
+
+help: ## List what make can do
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(SET_UP)-app ## Serve on http://127.0.0.1:8000, on SQLite unless .env says otherwise
-	@$(BIN)/litestar run --port $(PORT)
+	@PYTHON_DOTENV_DISABLED=1 $(BIN)/litestar run --port $(PORT)
 
 test: $(SET_UP)-test ## Run the tests; those that need a server say so when they skip
 	@$(BIN)/pytest $(ARGS)
+
+# Those that `make test` runs on MariaDB: the rest is the same for both.
+test-mysql: $(SET_UP)-test ## Run what depends on the database on a real MySQL, which is fetched if need be
+	@$(BIN)/python -m tests.mysql_server $(BIN)/pytest -k mariadb $(or $(ARGS),tests/integration tests/e2e/test_checker.py)
+
+# Started servers are several times slower when they are measured: only those tests are whose code runs nowhere else.
+coverage: $(SET_UP)-test ## Measure what the tests that start no server cover, with those of the commands
+	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term tests/unit tests/contracts tests/api tests/integration \
+		tests/e2e/test_commands.py tests/e2e/test_starting.py $(ARGS)
 
 soak: $(SET_UP)-test ## Check the promises under faults for SECONDS (600) in each size; SEED chooses which
 	@CHECK_SECONDS=$(SECONDS) CHECK_SEED=$(SEED) REQUIRE_SERVICES=1 $(BIN)/pytest tests/e2e/test_checker.py -k promises $(ARGS)
@@ -27,7 +39,7 @@ fuzz: $(SET_UP)-test ## Send what the OpenAPI document allows and what it does n
 bench: $(SET_UP)-dev ## Measure against what else there is (ONLY=cached-list measures one row), and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker and Compose files
+check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker, Compose and Kubernetes files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -35,6 +47,7 @@ check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker and Comp
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/kubernetes-validate --quiet --strict docs/operations/kubernetes.yaml
 
 format: $(SET_UP)-dev ## Format, and mend what can be mended
 	$(BIN)/ruff format .
@@ -58,11 +71,16 @@ clean: ## Remove what make made, but never data
 		tests/tools/node_modules
 
 $(BIN)/uv: requirements/uv.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-		|| { echo 'Postline runs on Python 3.11 to 3.13: set PYTHON=/path/to/python3.12, say.' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+		|| { echo 'Postline runs on Python 3.11 to 3.14: set PYTHON=/path/to/python3.12, say.' >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { echo 'python3 lacks venv: on Debian, install python3-venv.' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@# An environment that uv made has no pip: Python brings one, or else the uv that made it does the work.
+	@if $(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip > /dev/null 2>&1; then \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt; \
+	else \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/uv.txt; \
+	fi
 	@touch $@
 
 # Each set-up holds the one before it, so a later one serves the earlier one's targets too.

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -21,6 +22,9 @@ class Batching(Generic[ItemT, ResultT]):
     A single item is handled at once, alone. An item is never in a batch that was started before the item came. Up to
     `max_concurrent` batches run side by side; one that takes longer than `slow_seconds` is no longer counted, so it
     does not delay the next. The function runs in the context (`contextvars`) of its first item's caller.
+
+    If more items wait than fit into a batch, it takes one of each owner, then a second of each, and so on: one owner
+    with many items does not delay the others. Without `owner_of` all items are taken in the order they came.
     """
 
     def __init__(
@@ -30,12 +34,14 @@ class Batching(Generic[ItemT, ResultT]):
         max_items: int = 64,
         max_concurrent: int = 1,
         slow_seconds: float = 0.05,
+        owner_of: Callable[[ItemT], Hashable] | None = None,
     ) -> None:
         """Take the function, which returns the results in the order of its items."""
         self._handle = handle
         self._max_items = max_items
         self._max_concurrent = max_concurrent
         self._slow_seconds = slow_seconds
+        self._owner_of = owner_of
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Call[ItemT, ResultT]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,12 +68,30 @@ class Batching(Generic[ItemT, ResultT]):
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._waiting and len(self._counted) < self._max_concurrent:
-            batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+            batch = self._take()
             self._started += 1
             task = loop.create_task(self._run(batch, self._started), context=batch[0].context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             self._counted[self._started] = loop.call_later(self._slow_seconds, self._start_next, self._started)
+
+    def _take(self) -> list[_Call[ItemT, ResultT]]:
+        """Remove the calls of the next batch from those that wait, and return them."""
+        waiting = self._waiting
+        if self._owner_of is not None and len(waiting) > self._max_items:
+            counts = Counter[Hashable]()
+            ranks = list[int]()
+            for call in waiting:
+                owner = self._owner_of(call.item)
+                ranks.append(counts[owner])
+                counts[owner] += 1
+            first = sorted(range(len(waiting)), key=ranks.__getitem__)
+            # Among those of one rank, and of one owner, the order stays the one they came in.
+            chosen = sorted(first[: self._max_items])
+            self._waiting = [waiting[number] for number in sorted(first[self._max_items :])]
+            return [waiting[number] for number in chosen]
+        self._waiting = waiting[self._max_items :]
+        return waiting[: self._max_items]
 
     def _start_next(self, number: int) -> None:
         """Stop counting a batch, which is done or slow, and start the next."""

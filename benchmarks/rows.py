@@ -158,6 +158,26 @@ def newest_page(bench: Bench) -> list[Comparison]:
     return comparisons
 
 
+def search(bench: Bench) -> list[Comparison]:
+    """Measure a search for what none of 10,000 posts has, compared to reading all of them from the database."""
+    comparisons = []
+    for name, database in _databases(bench):
+        ours = bench.stack.enter_context(contenders.postline(bench.folder(), database=database, settings=_UNCACHED))
+        account = ours.accounts[0]
+        add_posts(database, account.email, 10_000, "Straße " * 40)
+        targets = {
+            query: Target(f"{account.listing.url}{query}", headers=account.listing.headers)
+            for query in ("", "?q=missing")
+        }
+        assert [len(_get(target).json()) for target in targets.values()] == [10_000, 0]
+        times = bench.alternate({query: partial(_typical_time, bench, target) for query, target in targets.items()})
+        work = f"search in 10,000 posts, {name}"
+        comparisons.append(
+            Comparison(work, "reading that list", 1, times["?q=missing"], times[""], "ms", is_limit=True)
+        )
+    return comparisons
+
+
 def large_list(bench: Bench) -> list[Comparison]:
     """Measure the memory that a list of 500 MB takes."""
     comparisons = []
@@ -235,6 +255,7 @@ ROWS: dict[str, Callable[[Bench], list[Comparison]]] = {
     "add-on-mariadb": add_on_mariadb,
     "log-in": log_in,
     "newest-page": newest_page,
+    "search": search,
     "large-list": large_list,
     "large-posts": large_posts,
     "two-workers": two_workers,

@@ -1,9 +1,9 @@
 """`/auth`: sign-up, log-in and sessions."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Controller, delete, get, post
+from litestar import Controller, Request, delete, get, post
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
@@ -11,9 +11,9 @@ from litestar.openapi.spec import Tag
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from app.auth.jwt_auth import AuthenticatedRequest, PrincipalFinder
-from app.auth.rate_limits import client_key
-from app.errors import EmailTaken, InvalidCredentials
+from app.auth.jwt_auth import PUBLIC, AuthenticatedRequest, PrincipalFinder
+from app.auth.rate_limits import client_of
+from app.errors import EmailTaken, InvalidCredentials, InvalidInvite
 from app.services.sessions import SessionService
 from app.services.users import UserService
 from app.storage.queries import DatabaseQueries
@@ -23,20 +23,16 @@ from models.columns import now
 
 TAG = Tag(name="Authentication", description="Sign-up, log-in, tokens and sessions.")
 
-_PUBLIC = {"exclude_from_auth": True}
+AnyRequest = Request[Any, Any, Any]
 
 SessionID = Annotated[UUID, PathParameter(description="The session's `id`.")]
-# Not in the document: clients send `User-Agent` by themselves, and `security` documents `Authorization`.
+# Not in the document: clients send `User-Agent` by themselves.
 UserAgent = Annotated[str, HeaderParameter(name="User-Agent", include_in_schema=False)]
-Authorization = Annotated[str | None, HeaderParameter(name="Authorization", include_in_schema=False)]
 
 
 async def limit_requests(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
     """Rate-limit the request by its session, or else by its client's address."""
-    if "user" in connection.scope:
-        key = connection.user.session_id.hex
-    else:
-        key = client_key(connection.client.host if connection.client else None)
+    key = connection.user.session_id.hex if "user" in connection.scope else client_of(connection)
     await connection.app.state.auth_limit.hit(key)
 
 
@@ -52,25 +48,30 @@ class AuthController(Controller):
         operation_id="signUp",
         summary="Create an account",
         description="Creates an account and opens its first session.",
-        opt=_PUBLIC,
+        opt=PUBLIC,
         response_description="The first session's tokens.",
-        responses=problems(400, EmailTaken, 413, 415, 429, 503),
+        responses=problems(400, InvalidInvite, EmailTaken, 413, 415, 429, 503),
     )
     async def sign_up(
-        self, data: JSONBody[SignUp], users: NamedDependency[UserService], user_agent: UserAgent = ""
+        self,
+        data: JSONBody[SignUp],
+        request: AnyRequest,
+        users: NamedDependency[UserService],
+        user_agent: UserAgent = "",
     ) -> TokenPair:
         """Answer `POST /auth/signup`."""
-        return await users.sign_up(data, user_agent)
+        return await users.sign_up(data, user_agent, client=client_of(request))
 
     @post(
         "/login",
         operation_id="logIn",
         summary="Log in",
         description=(
-            "Opens a session. An unknown address and a wrong password get the same answer, in the same time. If the "
-            "request carries the token of a live session of the same user, failed attempts of others do not delay it."
+            "Opens a session. An unknown address and a wrong password get the same answer, in the same time. Failed "
+            "attempts delay further ones on the same account from the same client. If the request carries the token of "
+            "a live session of the same user, failed attempts of others do not delay it."
         ),
-        opt=_PUBLIC,
+        opt=PUBLIC,
         security=OPTIONAL_BEARER,
         status_code=HTTP_200_OK,
         response_description="The session's tokens.",
@@ -79,20 +80,21 @@ class AuthController(Controller):
     async def log_in(
         self,
         data: JSONBody[LogIn],
+        request: AnyRequest,
         sessions: NamedDependency[SessionService],
         principals: NamedDependency[PrincipalFinder],
         user_agent: UserAgent = "",
-        authorization: Authorization = None,
     ) -> TokenPair:
         """Answer `POST /auth/login`."""
-        return await sessions.log_in(data, user_agent, await principals.find(authorization))
+        principal = await principals.find(request.headers.get("authorization"))
+        return await sessions.log_in(data, user_agent, principal, client=client_of(request))
 
     @post(
         "/refresh",
         operation_id="refreshToken",
         summary="Exchange a refresh token",
         description="Returns new tokens. The old refresh token is revoked, and using it again ends the session.",
-        opt=_PUBLIC,
+        opt=PUBLIC,
         status_code=HTTP_200_OK,
         response_description="The session's new tokens.",
         responses=problems(
@@ -159,7 +161,7 @@ class AuthController(Controller):
         "/sessions",
         operation_id="endAllSessions",
         summary="End all sessions",
-        description="Ends every session, including the current one.",
+        description="Ends every session, including the current one. Personal tokens stay.",
         security=BEARER,
         response_description="All sessions have ended.",
         responses=problems(401, 429, 503),

@@ -8,20 +8,31 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
 from app.errors import (
+    BodyTooLarge,
     DomainError,
     EmailTaken,
+    HistoryNotKept,
     IdempotencyKeyReused,
+    InsufficientScope,
     InvalidCredentials,
+    InvalidImport,
+    InvalidInvite,
     InvalidRequest,
+    InvalidToken,
+    MailNotConfigured,
     NotFound,
     PreconditionFailed,
+    QuotaExceeded,
     TooManyRequests,
+    TooManyTokens,
     TooManyWebhooks,
+    TooSlow,
     Unauthenticated,
     UnsupportedMediaType,
     WrongPassword,
 )
 from app.http.problems import BLANK, PROBLEM_MEDIA_TYPE, Problem, problem_type, status_title
+from app.http.request_body import MAX_FORM_BYTES, too_large
 
 BEARER = [{"bearer": list[str]()}]
 OPTIONAL_BEARER = [{}, *BEARER]
@@ -34,19 +45,41 @@ def described(description: str, **schema: Any) -> dict[str, Any]:
 
 _PROBLEMS: dict[type[DomainError] | int, str] = {
     InvalidRequest: "The request is malformed or has invalid fields.",
-    Unauthenticated: "The token is missing, malformed, expired, or its session has ended.",
+    InvalidImport: "A line is invalid, or the export is cut or was changed. `line` is the number of the line, from 1.",
+    InvalidToken: "The token is not valid, or not any more.",
+    Unauthenticated: (
+        "The token is missing, malformed, expired or revoked, or its session has ended; `reason` says what ended the "
+        "session of a genuine access token that has not expired."
+    ),
     InvalidCredentials: "The address is unknown or the password wrong.",
     WrongPassword: "The password that confirms the request is wrong.",
+    InvalidInvite: (
+        "Sign-up takes invitations, and this one is missing, unknown, used, expired, revoked or for another address "
+        "(`invalid-invite` does not say which), or the service takes no new accounts (`sign-up-closed`)."
+    ),
+    QuotaExceeded: "The user has as much as one user may have; `quota`, `limit` and `used` say of what, and how much.",
+    InsufficientScope: "The request carries a personal token that may not do this.",
     NotFound: "There is no such object, or it is someone else's.",
+    TooSlow: "The body arrives too slowly.",
     EmailTaken: "The address belongs to another account.",
+    TooManyTokens: "The user already has the maximum number of personal tokens.",
     TooManyWebhooks: "The user already has the maximum number of webhooks.",
-    PreconditionFailed: "`If-Match` does not name the current version.",
-    413: "The body is larger than 1,048,576 bytes.",
-    UnsupportedMediaType: "The body is not declared as JSON.",
+    HistoryNotKept: "The changes after that version are not kept, or there is none such; `version` is the current one.",
+    PreconditionFailed: "`If-Match` does not name the current version, or `If-None-Match` does.",
+    BodyTooLarge: "The body is larger than the operator allows (`IMPORT_MAX_BYTES`).",
+    413: too_large(MAX_FORM_BYTES),
+    UnsupportedMediaType: "The body is not declared as JSON, or has a `Content-Encoding`.",
     IdempotencyKeyReused: "The `Idempotency-Key` was used before, with another body.",
-    TooManyRequests: "A rate limit is used up; try again after `Retry-After` seconds.",
+    TooManyRequests: "A limit or a fair share is used up; try again after `Retry-After` seconds.",
+    MailNotConfigured: "The service can't send mail (`mail-not-configured`), or can't answer now.",
     503: "The service can't answer now; try again after `Retry-After` seconds.",
 }
+
+PROBLEM_NAMES = {
+    text: status_title(kind).replace(" ", "") if isinstance(kind, int) else kind.__name__
+    for kind, text in _PROBLEMS.items()
+}
+"""The names of the responses that routes share, by their descriptions."""
 
 # The error that a route documents if it names only the status.
 _USUAL = {
@@ -65,9 +98,19 @@ _USUAL = {
 
 PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": described("`Bearer` (RFC 6750).")},
+    403: {
+        "WWW-Authenticate": described(
+            '`Bearer error="insufficient_scope"`, where a personal token is refused, with the `scope` that it needs if '
+            "there is one (RFC 6750, section 3.1)."
+        )
+    },
+    415: {
+        "Accept-Encoding": described("`identity`, if the body had a `Content-Encoding` (RFC 9110, section 12.5.3)."),
+        "Accept-Patch": described("The media types that PATCH takes, in an answer to it (RFC 5789, section 3.1)."),
+    },
     429: {
         "Retry-After": described("Seconds to wait.", type="integer", minimum=1),
-        "RateLimit": described("The limit that is used up, and the seconds until it resets."),
+        "RateLimit": described("The rate limit that is used up, and the seconds until it resets."),
         "RateLimit-Policy": described("The limit's quota and its period."),
     },
     503: {"Retry-After": described("Seconds to wait, if known.", type="integer", minimum=1)},

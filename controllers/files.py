@@ -6,10 +6,9 @@ from litestar import Router
 from litestar.exceptions import InternalServerException
 from litestar.static_files import create_static_files_router
 
-from app.http.not_modified import NotModifiedMiddleware
+from app.auth.jwt_auth import PUBLIC
+from app.http.preconditions import ConditionalReads
 from app.http.problems import not_found
-
-PUBLIC = {"exclude_from_auth": True}
 
 
 def public_files(path: str, folder: str | Path, name: str, opt: dict[str, str]) -> Router:
@@ -18,7 +17,7 @@ def public_files(path: str, folder: str | Path, name: str, opt: dict[str, str]) 
         path,
         directories=[folder],
         opt=PUBLIC | opt,
-        middleware=[NotModifiedMiddleware],
+        middleware=[ConditionalReads],
         include_in_schema=False,
         name=name,
         # A name that contains NUL or is thousands of characters long raises: no such file exists.

@@ -7,13 +7,17 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from msgspec import Struct
 
+from app.auth.jwt_auth import PUBLIC
 from app.http.hosts import ANY_HOST
 from app.server.readiness import Readiness
 from controllers.documentation import problems
 
 
 class Health(Struct):
-    """The state of the service: `degraded` means that it serves every request, but Redis is unavailable."""
+    """The state of the service: `degraded` means that it serves every request, but an operator should know something.
+
+    Redis is unavailable, or a later version of the service has migrated the database.
+    """
 
     example: ClassVar[dict[str, str]] = {"status": "ok"}
 
@@ -28,7 +32,7 @@ class HealthController(Controller):
 
     path = "/health"
     tags = [TAG.name]
-    opt = {"exclude_from_auth": True} | ANY_HOST
+    opt = PUBLIC | ANY_HOST
 
     @get(
         "/live",
@@ -47,7 +51,8 @@ class HealthController(Controller):
         summary="Check readiness",
         description=(
             "Checks that the database answers, has every migration and accepts writes. `degraded` means that Redis is "
-            "configured but unavailable: each process then counts rate limits on its own."
+            "configured but unavailable, so that each process counts rate limits on its own, or that a later version "
+            "of the service has migrated the database."
         ),
         response_description="The process can serve requests.",
         responses=problems(503),

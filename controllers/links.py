@@ -26,6 +26,7 @@ LINKS: dict[str, dict[str, dict[str, Any]]] = {
         "refresh": _to("listPosts", **_IF_CHANGED),
         "readNewest": _to("readPost", **{"path.postID": "$response.body#/0/postID"}),
     },
+    "listChanges": {"next": _to("listChanges", **{"query.since": "$response.body#/version"})},
     "readPost": {
         "refresh": _to("readPost", **_THE_POST, **_IF_CHANGED),
         "update": _to("updatePost", **_THE_POST, **_THE_VERSION),

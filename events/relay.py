@@ -11,6 +11,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from events.failures import RepeatedFailure
 from events.types import PostEvent
 from events.waiting import backoff, wait_for
 
@@ -132,6 +133,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._marked_at = 0.0
+        self._failure = RepeatedFailure(logger, f"the delivery of events to {listener.name}")
 
     async def on_change(self, _: PostEvent) -> None:
         """Check for new events at once."""
@@ -206,6 +208,7 @@ class Relay:
                 await self._outbox.mark_delivered()
                 self._marked_at = monotonic()
         except Exception as error:  # noqa: BLE001 - whatever failed, the next attempt may succeed
-            logger.warning("events for %s could not be delivered: %s", self._listener.name, type(error).__name__)
+            self._failure.failed(error)
             return Due.NOTHING
+        self._failure.succeeded()
         return due

@@ -1,12 +1,13 @@
 """The domain events."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 
 EventType = Literal["post.created", "post.updated", "post.deleted"]
+UserEventType = Literal["user.signed_up", "user.email_changed", "user.disabled", "user.enabled", "user.erased"]
 
 
 class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -27,7 +28,7 @@ class PostEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omi
     @property
     def data(self) -> "PostEventData":
         """The change as clients see it."""
-        return PostEventData(self.post_id, self.version, self.occurred_at)
+        return PostEventData(self.post_id, self.version, self.occurred_at, self.type)
 
 
 class PostCreatedEvent(PostEvent, frozen=True, kw_only=True, tag="post.created"):
@@ -53,7 +54,51 @@ class PostEventData(msgspec.Struct, frozen=True):
 
     postID: UUID  # noqa: N815 - this service's word for a post's id
     version: int
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    type: EventType
+
+
+class UserEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A committed change to an account, with the user's id and never with their address.
+
+    It is not a change of a timeline, so it has no version. It is not stored either: it is published once, in the
+    process that committed the change, and lost if that process dies between the two.
+    """
+
+    type: ClassVar[UserEventType]
+
+    user_id: UUID
     occurred_at: datetime
+
+
+class UserSignedUpEvent(UserEvent, frozen=True, kw_only=True):
+    """An account was created, by a person or by an operator."""
+
+    type: ClassVar[UserEventType] = "user.signed_up"
+
+
+class UserEmailChangedEvent(UserEvent, frozen=True, kw_only=True):
+    """The account has another address."""
+
+    type: ClassVar[UserEventType] = "user.email_changed"
+
+
+class UserDisabledEvent(UserEvent, frozen=True, kw_only=True):
+    """An operator disabled the user."""
+
+    type: ClassVar[UserEventType] = "user.disabled"
+
+
+class UserEnabledEvent(UserEvent, frozen=True, kw_only=True):
+    """An operator took back that the user was disabled."""
+
+    type: ClassVar[UserEventType] = "user.enabled"
+
+
+class UserErasedEvent(UserEvent, frozen=True, kw_only=True):
+    """The account is gone, with all it owned, by its owner's wish or by an operator."""
+
+    type: ClassVar[UserEventType] = "user.erased"
 
 
 class SessionsChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +114,11 @@ class DeliveriesQueued(msgspec.Struct, frozen=True, kw_only=True):
     """Deliveries were queued for webhooks. The event is not stored; the queue is."""
 
 
-Event = PostEvent | SessionsChanged | DeliveriesQueued
+class MailsQueued(msgspec.Struct, frozen=True, kw_only=True):
+    """Mails were queued. The event is not stored; the queue is."""
+
+
+Event = PostEvent | UserEvent | SessionsChanged | DeliveriesQueued | MailsQueued
 
 _decoder: msgspec.json.Decoder[PostCreatedEvent | PostUpdatedEvent | PostDeletedEvent] = msgspec.json.Decoder(
     PostCreatedEvent | PostUpdatedEvent | PostDeletedEvent

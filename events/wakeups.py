@@ -50,8 +50,12 @@ class Wakeups:
         """Wake the followers of the event's timeline."""
         self.wake(event.user_id)
 
+    def wake_all(self) -> None:
+        """Wake every follower."""
+        for user_id in self._followers:
+            self.wake(user_id)
+
     def stop(self) -> None:
         """Wake every follower and set `is_stopping`: the process is shutting down."""
         self.is_stopping = True
-        for user_id in self._followers:
-            self.wake(user_id)
+        self.wake_all()

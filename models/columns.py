@@ -65,8 +65,16 @@ ExactString = String(254).with_variant(
     mysql.VARCHAR(254, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )
 
+# Keys that clients choose; 255 characters is what other services take.
+LongExactString = String(255).with_variant(
+    mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
+
 # The database's default character set may be Latin only.
 UnicodeString = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4"), "mysql", "mariadb")
+
+# A SHA-256 digest. MySQL allows no `BLOB` as a key.
+Digest = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 
 
 def now() -> datetime:

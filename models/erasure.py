@@ -30,4 +30,5 @@ OWNED: tuple[tuple[Any, Any, Any], ...] = (
     (col(StoredEvent.user_id), col(StoredEvent.version), _SMALL),
     (col(IdempotencyKey.user_id), col(IdempotencyKey.key), _SMALL),
     (col(WebhookDelivery.webhook_id), col(WebhookDelivery.version), _SMALL),
+    (col(WebhookDelivery.user_id), col(WebhookDelivery.timeline_version), _SMALL),
 )

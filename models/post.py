@@ -1,10 +1,12 @@
 """A post: a text that its owner wrote."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import ClassVar, Self
 from uuid import UUID
 
 import msgspec
+from pydantic import AwareDatetime, model_validator
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
@@ -13,6 +15,13 @@ from events import types as events
 from models.columns import LongText, UTCDateTime, UUIDBytes, now
 from models.example import POST_ID, TIME, Example
 from models.text import StorableText
+
+_TICK = timedelta(microseconds=1)
+
+# Clocks of two machines may differ by so much.
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_VERSION = 2**31 - 1
 
 
 class PostBase(SQLModel):
@@ -45,7 +54,7 @@ class Post(PostBase, table=True):
     updated_at: datetime = Field(sa_type=UTCDateTime)
 
     @classmethod
-    def write(cls, owner_id: UUID, draft: "PostCreate", timeline_version: int) -> tuple[Self, events.PostCreatedEvent]:
+    def write(cls, owner_id: UUID, draft: PostBase, timeline_version: int) -> tuple[Self, events.PostCreatedEvent]:
         """Return a new post and its event, at the version that the owner's timeline was advanced to."""
         at = now()
         post = cls(
@@ -61,11 +70,32 @@ class Post(PostBase, table=True):
             user_id=owner_id, version=timeline_version, post_id=post.id, occurred_at=at
         )
 
-    def rewrite(self, edit: "PostUpdate", timeline_version: int) -> events.PostUpdatedEvent:
+    @classmethod
+    def imported(
+        cls, owner_id: UUID, source: "PostImport", timeline_version: int
+    ) -> tuple[Self, events.PostCreatedEvent]:
+        """Return a post as it was exported, and the event of its creation here."""
+        post = cls(
+            id=source.id_for(owner_id),
+            user_id=owner_id,
+            text=source.text,
+            size=_size(source.text),
+            position=timeline_version,
+            version=source.version,
+            created_at=source.created_at,
+            updated_at=source.updated_at,
+        )
+        # The exporting machine's clock may be ahead, and an event that is older than its post is not the post's newest.
+        return post, events.PostCreatedEvent(
+            user_id=owner_id, version=timeline_version, post_id=post.id, occurred_at=max(now(), post.updated_at)
+        )
+
+    def rewrite(self, edit: PostBase, timeline_version: int) -> events.PostUpdatedEvent:
         """Replace the text, and return the event of the change."""
         self.text, self.size = edit.text, _size(edit.text)
         self.version += 1
-        self.updated_at = now()
+        # Later than before, whatever the clock says: an event that is older than this is not the post's newest.
+        self.updated_at = max(now(), self.updated_at + _TICK)
         return events.PostUpdatedEvent(
             user_id=self.user_id, version=timeline_version, post_id=self.id, occurred_at=self.updated_at
         )
@@ -96,6 +126,11 @@ class PostCreate(PostBase):
 
     model_config = {"extra": "forbid"}
     example: ClassVar[Example] = {"text": "Hello, timeline! 👋"}
+
+    @property
+    def size(self) -> int:
+        """The size of the text in bytes."""
+        return _size(self.text)
 
 
 class PostUpdate(PostBase):
@@ -138,3 +173,33 @@ class PostRead(PostBase):
     created_at: datetime
     updated_at: datetime
     version: int = Field(ge=1, description="Counts the post's own edits, from 1; quoted, it is the post's ETag.")
+
+
+class PostImport(PostBase):
+    """A post as a line of an export has it. Fields that it has besides are ignored."""
+
+    postID: UUID  # noqa: N815 - this service's word for a post's id
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    version: int = Field(ge=1, le=_MAX_VERSION)
+
+    @model_validator(mode="after")
+    def _times_can_be(self) -> Self:
+        if self.created_at < _EPOCH:
+            raise ValueError("created_at is before 1970")
+        if self.updated_at < self.created_at:
+            raise ValueError("updated_at is before created_at")
+        if self.updated_at > now() + _CLOCK_TOLERANCE:
+            raise ValueError("the post is of the future")
+        return self
+
+    def id_for(self, owner_id: UUID) -> UUID:
+        """Return the id that this post has in an account that imports it.
+
+        It is derived from the account and the id in the export, so that a second import finds the post, and another
+        account gets its own. It is a UUIDv7 of the time when the post was written (RFC 9562, section 5.7).
+        """
+        random = int.from_bytes(sha256(b"postline import" + owner_id.bytes + self.postID.bytes).digest()[:16])
+        milliseconds = (self.created_at - _EPOCH) // timedelta(milliseconds=1)
+        random_a, random_b = random >> 116, random & ((1 << 62) - 1)
+        return UUID(int=milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)

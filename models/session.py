@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy import String
+from sqlalchemy import JSON, String
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-from models.columns import UTCDateTime, UUIDBytes, now
+from models.columns import Digest, UnicodeString, UTCDateTime, UUIDBytes, now
 from models.example import TIME, Example
 
 USER_AGENT_LENGTH = 255
@@ -31,6 +31,10 @@ class Session(SessionBase, table=True):
     """A stored session. When a session ends, its row is deleted.
 
     Its refresh tokens are numbered by `generation`; only a hash of the newest is kept.
+
+    A personal token is a session too, so that whatever ends sessions ends it: one with a `token_hash`, the SHA-256 of
+    the token, and with a name and scopes, but without refresh tokens. Until it is used, its `last_used_at` is its
+    `created_at`.
     """
 
     __tablename__ = "sessions"  # pyright: ignore[reportAssignmentType]
@@ -39,6 +43,9 @@ class Session(SessionBase, table=True):
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, sa_type=UUIDBytes)
     generation: int = 1
     refresh_token_hash: str = Field(sa_type=String(64))
+    token_hash: bytes | None = Field(default=None, sa_type=Digest, unique=True, index=True)
+    name: str | None = Field(default=None, sa_type=UnicodeString)
+    scopes: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
 
     def is_of(self, user_agent: str) -> bool:
         """Return whether the session was opened by a client with this `User-Agent`."""

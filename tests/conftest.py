@@ -5,16 +5,29 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from pydantic import SecretStr
-from sqlalchemy import URL, delete, true
+from sqlalchemy import URL, delete, make_url, true
 
 from app.database import schema
 from app.database.engines import Database
 from app.settings import Settings
-from models import Erasure, User
+from models import Erasure, Invitation, Mail, User, Webhook
 from models.erasure import OWNED
 from tests.services import fresh_mariadb_database
+
+# The same examples every time, however busy the machine is. `--hypothesis-profile=default` draws others.
+hypothesis.settings.register_profile(
+    "postline", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("postline")
+
+IN_MEMORY = make_url("sqlite+aiosqlite:///:memory:")
+
+on_every_database = pytest.mark.parametrize("database_url", ["sqlite-memory", "sqlite", "mariadb"], indirect=True)
+"""Marks a module whose tests also run on a database in memory."""
 
 SECRET = "a secret for tests that is long enough to be taken"
 
@@ -35,12 +48,14 @@ def migrated_mariadb() -> Iterator[URL]:
 
 @pytest.fixture(params=["sqlite", "mariadb"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    """A migrated, empty database: each test that asks runs on both kinds."""
+    """A migrated, empty database: each test that asks runs on both kinds, or on those that it is parametrised with."""
     return migrated(request.param, request, tmp_path)
 
 
 def migrated(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    """Return a migrated, empty database of a kind, `sqlite` or `mariadb`."""
+    """Return a migrated, empty database of a kind: `sqlite`, `mariadb`, or `sqlite-memory`, which its user migrates."""
+    if kind == "sqlite-memory":
+        return IN_MEMORY
     if kind == "sqlite":
         path = tmp_path / "test.db"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
@@ -53,6 +68,8 @@ def migrated(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> URL:
 @pytest.fixture
 async def database(database_url: URL) -> AsyncIterator[Database]:
     database = Database(database_url, pool_size=10)
+    if database.is_in_memory:
+        await schema.upgrade(database)
     yield database
     await database.close()
 
@@ -92,6 +109,6 @@ def _migrate(url: URL) -> None:
 async def _empty(url: URL) -> None:
     database = Database(url, pool_size=1)
     async with database.writer.begin() as connection:
-        for model in (User, *(owner.class_ for owner, *_ in OWNED), Erasure):
+        for model in (Invitation, Mail, Webhook, User, *(owner.class_ for owner, *_ in OWNED), Erasure):
             await connection.execute(delete(model).where(true()))
     await database.close()

@@ -1,6 +1,8 @@
 """Makes valid instances of every model family."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from polyfactory import Use
@@ -9,7 +11,8 @@ from polyfactory.factories.pydantic_factory import ModelFactory
 from uuid_utils.compat import uuid7
 
 from events.types import PostCreatedEvent
-from models import LogIn, Post, PostCreate, PostUpdate, Session, SignUp, StoredEvent, User
+from models import Invitation, LogIn, Post, PostCreate, PostUpdate, Session, SignUp, StoredEvent, User
+from models.user import address_key
 
 TEXTS = [
     "plain",
@@ -48,10 +51,25 @@ class LogInFactory(ModelFactory[LogIn]):
 class UserFactory(ModelFactory[User]):
     id = Use(uuid7)
     email = Use(lambda: f"{uuid7().hex}@example.com")
+
+    @post_generated
+    @classmethod
+    def email_key(cls, email: str) -> str:
+        return address_key(email)
+
     created_at = Use(recently)
     timeline_version = 0
     undelivered_since = None
     password_version = 1
+    email_version = 1
+    email_verified_at = None
+    disabled_at = None
+    post_count = 0
+    post_bytes = 0
+    counted_version = 0
+    max_posts = None
+    max_bytes = None
+    max_webhooks = None
 
 
 class PostFactory(ModelFactory[Post]):
@@ -77,6 +95,33 @@ class SessionFactory(ModelFactory[Session]):
     last_used_at = Use(recently)
     expires_at = Use(lambda: recently() + timedelta(days=1))
     refresh_token_hash = "0" * 64
+    token_hash = None
+    name = None
+    scopes = None
+
+
+def personal_token(user_id: UUID, **changes: Any) -> Session:
+    """Return the row of a personal token that nobody holds, unless `token_hash` is changed."""
+    values: dict[str, Any] = {
+        "token_hash": secrets.token_bytes(32),
+        "name": "a token",
+        "scopes": ["posts:read"],
+        "user_agent": "",
+        "generation": 0,
+        "refresh_token_hash": "",
+    }
+    return SessionFactory.build(user_id=user_id, **values | changes)
+
+
+class InvitationFactory(ModelFactory[Invitation]):
+    id = Use(uuid7)
+    code_hash = Use(lambda: uuid7().hex * 2)
+    email = None
+    created_at = Use(recently)
+    expires_at = Use(lambda: recently() + timedelta(days=1))
+    revoked_at = None
+    used_at = None
+    used_by = None
 
 
 def stored_event(user_id: UUID, version: int) -> StoredEvent:

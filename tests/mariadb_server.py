@@ -25,7 +25,7 @@ _USER = ["--user=root"] if os.geteuid() == 0 else []
 class MariaDBServer(OwnServer):
     """Keeps its data in a folder, and goes on with it when it is started again."""
 
-    def __init__(self, command: str, folder: Path) -> None:
+    def __init__(self, command: str, folder: Path, *options: str) -> None:
         self.port = free_port()
         self._folder = folder
         self._command = [
@@ -40,6 +40,7 @@ class MariaDBServer(OwnServer):
             # Nothing here has to survive the machine, and it has to be quick.
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-log-file-size=8M",
+            *options,
         ]
 
     def url(self, port: int | None = None) -> URL:
@@ -102,9 +103,9 @@ class MariaDBServer(OwnServer):
 
 
 @contextmanager
-def mariadb_server(folder: Path) -> Iterator[MariaDBServer]:
+def mariadb_server(folder: Path, *options: str) -> Iterator[MariaDBServer]:
     """Yield a started server with an empty database `postline`, and a user `service` who is no administrator."""
-    server = MariaDBServer(program("mariadbd"), folder)
+    server = MariaDBServer(program("mariadbd"), folder, *options)
     subprocess.run(
         [
             program("mariadb-install-db"),

@@ -1,9 +1,9 @@
-"""A TCP proxy that hangs, delays or refuses what passes through it."""
+"""A TCP proxy that hangs, delays, refuses or cuts what passes through it."""
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Literal
 
 from tests.e2e.server import free_port
@@ -13,11 +13,13 @@ class Proxy:
     """Passes bytes between its port and another, each time after `delay` seconds.
 
     Where it is told to hang, connections are taken and stay open, but nothing comes through until it is told to pass.
+    If `cut` returns less than it is given, no more than that comes through, and the connection ends.
     """
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self.delay = 0.0
+        self.cut: Callable[[bytes], bytes] = lambda data: data
         self.does: Literal["pass", "hang", "refuse"] = "pass"
         self.started = threading.Event()
         self._target = target
@@ -34,11 +36,12 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        # Cancelled where the proxy stops.
+        with closing(writer), suppress(OSError, asyncio.CancelledError):
             if self.does != "refuse":
                 back, forth = await asyncio.open_connection("127.0.0.1", self._target)
-                await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
-        writer.close()
+                with closing(forth):
+                    await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
@@ -47,7 +50,10 @@ class Proxy:
                 await asyncio.sleep(0.02)
             if self.does == "refuse":
                 break
-            writer.write(data)
+            passed = self.cut(data)
+            writer.write(passed)
+            if len(passed) < len(data):
+                break
         writer.close()
 
 

@@ -1,5 +1,9 @@
-"""Litestar's JWT backend, with a session behind each token: a token is valid while its session is alive."""
+"""Litestar's JWT backend, with a session behind each token: a token is valid while its session is alive.
 
+Personal tokens, which are no JWTs, are told by their prefix and verified beside them.
+"""
+
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -16,12 +20,18 @@ from litestar.security.jwt import JWTAuth, JWTAuthenticationMiddleware, Token
 from typing_extensions import override
 
 from app.auth.keys import Keyring, key_id
+from app.auth.personal_tokens import PREFIX, PersonalTokens
+from app.auth.scopes import require_scope
 from app.auth.verified_tokens import VerifiedTokens
+from app.errors import SessionEnd, Unauthenticated
 from app.http.headers import header
 from app.ports.security import AccessTokens, Principal
 from app.ports.timelines import Timelines
 
 _CLOCK_TOLERANCE = timedelta(seconds=30)
+
+PUBLIC = {"exclude_from_auth": True}
+"""The `opt` of a handler that answers without a token."""
 
 
 @dataclass
@@ -38,19 +48,14 @@ class AccessToken(Token):
         return jwt.encode(claims, secret, algorithm, headers={"kid": key_id(secret)})
 
 
-AuthenticatedRequest = Request[Principal, AccessToken, State]
-
-
-class BearerMiddleware(JWTAuthenticationMiddleware):
-    """Litestar's JWT middleware, for the scheme `Bearer` and no other (RFC 6750, section 2.1)."""
-
-    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """Authenticate the request by its token."""
-        return await self.authenticate_token(_bearer_token(header(connection.scope, "authorization") or ""), connection)
+AuthenticatedRequest = Request[Principal, AccessToken | None, State]
 
 
 class PrincipalFinder:
-    """Authenticates requests on routes that need no authentication but use it if it is there."""
+    """Authenticates requests on routes that need no authentication but use it if it is there.
+
+    A personal token counts for nothing there.
+    """
 
     def __init__(self, auth: JWTAuth[Principal, AccessToken], timelines: Timelines) -> None:
         self._auth = auth
@@ -86,8 +91,17 @@ class JWTAccessTokens(AccessTokens):
         return self._auth.create_token(str(user_id), token_unique_jwt_id=str(uuid4()), sid=str(session_id))
 
 
-def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines) -> JWTAuth[Principal, AccessToken]:
-    """Return the backend that authenticates every route without `exclude_from_auth`."""
+def create_jwt_auth(
+    keyring: Keyring,
+    lifetime: timedelta,
+    timelines: Timelines,
+    personal_tokens: PersonalTokens,
+    session_end: Callable[[UUID], Awaitable[SessionEnd]],
+) -> JWTAuth[Principal, AccessToken]:
+    """Return the backend that authenticates every route without `exclude_from_auth`.
+
+    `session_end` says what ended a session of a user. It is asked only about sessions that are over.
+    """
     verified = VerifiedTokens[AccessToken]()
 
     @dataclass
@@ -104,8 +118,25 @@ def create_jwt_auth(keyring: Keyring, lifetime: timedelta, timelines: Timelines)
         def decode_payload(cls, encoded_token: str, secret: str, *args: Any, **options: Any) -> Any:  # noqa: ARG003
             return super().decode_payload(encoded_token, keyring.secret_of(encoded_token), *args, **options)
 
+    class BearerMiddleware(JWTAuthenticationMiddleware):
+        """Litestar's JWT middleware, for the scheme `Bearer` and no other (RFC 6750, section 2.1)."""
+
+        async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+            token = _bearer_token(header(connection.scope, "authorization") or "")
+            if not token.startswith(PREFIX):
+                return await self.authenticate_token(token, connection)
+            found = await personal_tokens.verify(token)
+            if found is None:
+                raise NotAuthorizedException
+            principal, scopes = found
+            require_scope(connection.route_handler.opt, scopes)
+            return AuthenticationResult(user=principal, auth=None)
+
     async def retrieve_principal(token: AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-        return await _principal_of(token, timelines)
+        principal = await _principal_of(token, timelines)
+        if principal is None and (user_id := _id(token.sub)) is not None:
+            raise Unauthenticated("The session is over. Log in again.", reason=await session_end(user_id))
+        return principal
 
     return JWTAuth[Principal, AccessToken](
         token_secret=keyring.current,
@@ -128,13 +159,17 @@ def _bearer_token(authorization: str) -> str:
 
 
 # The same tokens come again and again, with the same ids.
-_uuid = lru_cache(maxsize=65_536)(UUID)
+@lru_cache(maxsize=65_536)
+def _id(claim: str) -> UUID | None:
+    try:
+        return UUID(claim)
+    except ValueError:
+        return None
 
 
 async def _principal_of(token: AccessToken, timelines: Timelines) -> Principal | None:
-    try:
-        user_id, session_id = _uuid(token.sub), _uuid(token.sid)
-    except ValueError:
+    user_id, session_id = _id(token.sub), _id(token.sid)
+    if user_id is None or session_id is None:
         return None
     version = await timelines.version(user_id, session_id)
     return None if version is None else Principal(user_id, session_id, version)

@@ -3,6 +3,9 @@
 import hashlib
 import os
 import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import jwt
 
@@ -10,6 +13,8 @@ from app.errors import ConfigurationError
 from app.settings import Settings
 
 _SECRET_BYTES = 32
+_WRITTEN_WITHIN_SECONDS = 2
+_POLL_SECONDS = 0.02
 
 
 class Keyring:
@@ -44,10 +49,15 @@ def key_id(secret: str) -> str:
 def load_keyring(settings: Settings) -> Keyring:
     """Return the keyring: `JWT_SECRET` signs, or else a secret that is generated once and kept in the data folder.
 
+    Beside a database in memory, it is kept in memory too.
+
     Raises:
-        ConfigurationError: The data folder can't be written.
+        ConfigurationError: The data folder can't be written, or the secret in it not be used.
     """
-    secret = _stored_secret(settings) if settings.jwt_secret is None else settings.jwt_secret.get_secret_value()
+    if settings.jwt_secret is not None:
+        secret = settings.jwt_secret.get_secret_value()
+    else:
+        secret = secrets.token_hex(_SECRET_BYTES) if settings.is_in_memory else _stored_secret(settings)
     return Keyring(secret, tuple(previous.get_secret_value() for previous in settings.jwt_previous_secrets))
 
 
@@ -55,17 +65,45 @@ def _stored_secret(settings: Settings) -> str:
     path = settings.data_dir / "jwt_secret"
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f"jwt_secret.{os.getpid()}")
-        if not path.exists():
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_hex(_SECRET_BYTES), encoding="ascii")
-            try:
-                # A link appears with its whole content or not at all, so processes that start at once read one secret.
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
+        with suppress(FileExistsError):
+            _create(path, secrets.token_hex(_SECRET_BYTES).encode())
+    except OSError as error:
+        raise ConfigurationError(f"the data folder {settings.data_dir} can't be used: {_reason(error)}") from None
+    deadline = time.monotonic() + _WRITTEN_WITHIN_SECONDS
+    # Of processes that start at once one creates the file, and another may read it before the secret is in it.
+    while len(secret := _read(path)) < _SECRET_BYTES and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    if len(secret.strip()) < _SECRET_BYTES:
+        raise ConfigurationError(
+            f"the secret in {path} is empty or shorter than {_SECRET_BYTES} characters: remove the file, and a new one "
+            "is generated, or set JWT_SECRET"
+        )
+    return secret
+
+
+def _create(path: Path, secret: bytes) -> None:
+    # No hard link or rename: some file systems have no links, and a rename would replace another process's secret.
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        os.write(file, secret)
+        os.fsync(file)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(file)
+
+
+def _read(path: Path) -> str:
+    try:
         return path.read_text(encoding="ascii")
     except OSError as error:
-        raise ConfigurationError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
+        raise ConfigurationError(f"the secret in {path} can't be read: {_reason(error)}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"the secret in {path} is not plain ASCII: remove the file, and a new one is generated, or set JWT_SECRET"
+        ) from None
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

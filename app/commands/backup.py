@@ -1,17 +1,19 @@
 """`litestar backup` and `litestar restore`: copies of a SQLite database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import click
 from litestar.plugins import CLIPlugin
 
-from app.database.backup import BackupError, back_up, restore
+from app.commands.progress import showing_progress
+from app.database.backup import BackupError, back_up, draft_of, restore
 from app.database.engines import Database
 from app.database.sqlite_lock import sole_user_of
 from app.errors import ConfigurationError
 
+_MIB = 1 << 20
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -28,7 +30,7 @@ class BackupCommands(CLIPlugin):
         @click.argument("file", type=_FILE)
         @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
         def backup_command(file: Path, *, force: bool) -> None:
-            with self._sqlite_file() as path:
+            with self._sqlite_file() as path, _showing_progress(path, file):
                 back_up(path, file, force=force)
             click.echo(f"{path} is backed up to {file}")
 
@@ -36,7 +38,7 @@ class BackupCommands(CLIPlugin):
         @click.argument("file", type=_FILE)
         @click.option("--force", is_flag=True, help="Replace the database that is there.")
         def restore_command(file: Path, *, force: bool) -> None:
-            with self._sqlite_file() as path, sole_user_of(self._database):
+            with self._sqlite_file() as path, sole_user_of(self._database), _showing_progress(file, path):
                 restore(file, path, force=force)
             click.echo(f"{path} is restored from {file}")
 
@@ -45,6 +47,21 @@ class BackupCommands(CLIPlugin):
         try:
             if not self._database.is_sqlite:
                 raise BackupError("this is for SQLite; for MySQL and MariaDB see docs/operations/backup.md")
-            yield Path(self._database.url.database or "")
+            self._database.require_commands()
+            yield self._database.file
         except (BackupError, ConfigurationError) as error:
             raise SystemExit(f"postline: {error}") from None
+
+
+def _showing_progress(source: Path, target: Path) -> AbstractContextManager[None]:
+    def describe() -> str:
+        return f"{_size(draft_of(target)) // _MIB} of about {_size(source) // _MIB} MiB copied"
+
+    return showing_progress(describe)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

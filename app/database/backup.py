@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from app.database import schema
+from app.database.sqlite_lock import check_names
+from app.errors import ConfigurationError
 
 
 class BackupError(Exception):
@@ -24,7 +28,11 @@ def back_up(database: Path, copy: Path, *, force: bool = False) -> None:
     """
     _check_free(copy, force=force)
     _check_different(copy, database)
-    _check_database(database)
+    try:
+        check_names(database)
+    except ConfigurationError as error:
+        raise BackupError(str(error)) from None
+    _revision_of(database)
     with _draft_of(database, copy) as draft:
         draft.replace(copy)
 
@@ -35,12 +43,13 @@ def restore(copy: Path, database: Path, *, force: bool = False) -> None:
     A copy of an earlier version is migrated when the service is next started.
 
     Raises:
-        BackupError: The copy is damaged, or none of this service, or of a later version; or, without `force`, there
-            is a database already; or somebody uses the one that is there.
+        BackupError: The copy is damaged or incomplete, or none of this service, or of a later version; or, without
+            `force`, there is a database already; or somebody uses the one that is there.
     """
     _check_free(database, force=force)
     _check_different(copy, database)
-    _check_database(copy)
+    if not schema.has_migration(_revision_of(copy)):
+        raise BackupError(f"{copy} is of a version that this one does not know")
     with _draft_of(copy, database) as draft:
         # What the database before had not yet taken over from its log must not be taken for the new one's. It takes it
         # over first, and so has lost nothing if it stays.
@@ -49,6 +58,11 @@ def restore(copy: Path, database: Path, *, force: bool = False) -> None:
         for suffix in ("-wal", "-shm"):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
         draft.replace(database)
+
+
+def draft_of(target: Path) -> Path:
+    """Return the file that this process writes before it has the target's name."""
+    return target.with_name(f"{target.name}.{os.getpid()}.draft")
 
 
 def _check_free(path: Path, *, force: bool) -> None:
@@ -61,24 +75,25 @@ def _check_different(copy: Path, database: Path) -> None:
         raise BackupError(f"{copy} is the database itself")
 
 
-def _check_database(path: Path) -> None:
-    """Raise `BackupError` unless the file is a database that this version of the service can use."""
+def _revision_of(path: Path) -> str:
+    """Return the revision of a database of this service, or raise `BackupError` if the file is none."""
     if not path.is_file():
         raise BackupError(f"there is no file {path}")
     try:
         with closing(_open(path)) as connection:
             # That it is whole is checked of the copy.
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            row: tuple[str] | None = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
         raise BackupError(f"{path} is no database of this service: {error}") from None
-    if row is None or not schema.has_migration(row[0]):
-        raise BackupError(f"{path} is of a version that this one does not know")
+    if row is None:
+        raise BackupError(f"{path} is no database of this service: it was never migrated")
+    return row[0]
 
 
 @contextmanager
 def _draft_of(source: Path, target: Path) -> Iterator[Path]:
     """Yield a verified copy of a database next to where it is to go; if it is left there, it is removed."""
-    draft = target.with_name(f"{target.name}.{os.getpid()}.draft")
+    draft = draft_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
@@ -91,10 +106,13 @@ def _draft_of(source: Path, target: Path) -> Iterator[Path]:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
         if found != "ok":
             raise BackupError(f"{source} is damaged: {found}")
+        revision = _revision_of(draft)
+        if schema.has_migration(revision) and (missing := schema.missing_in_file(draft, revision)):
+            raise BackupError(f"{source} is incomplete: it has no {', '.join(missing)}")
         _flush(draft)
         yield draft
         _flush(target.parent)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, DBAPIError) as error:
         raise BackupError(f"{source} can't be copied to {target}: {error}") from None
     except OSError as error:
         raise BackupError(f"{target} can't be written: {error.strerror}") from None

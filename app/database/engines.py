@@ -1,27 +1,38 @@
 """Connection pools, one for each purpose, with the settings that each database needs."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, TypeVarTuple, cast
+from uuid import UUID
 
 from sqlalchemy import URL, Connection, Dialect, ExceptionContext, Row, Select, event, func, select, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.database import sqlite_driver
 from app.database.driver_pool import DriverPool
+from app.database.faults import FileReplaced
 from app.database.mysql_driver import RECYCLE_SECONDS, TRUSTED_SECONDS, mysql_arguments
+from app.database.sqlite_file import ServedFile
+from app.database.sqlite_memory import InMemorySQLite
+from app.database.urls import is_in_memory
+from app.errors import ConfigurationError
+from app.shares import Turns
 
 Columns = TypeVarTuple("Columns")
 
-_MAX_SNAPSHOTS = 8
+MAX_SNAPSHOTS = 8
+_SNAPSHOTS_PER_OWNER = 2
+_MAX_WAITING_FOR_SNAPSHOTS = 64
+_MAX_WAITING_READS = 1000
 _DEFAULT_TIMEOUT_SECONDS = 10
 
 
@@ -38,53 +49,79 @@ class Database:
 
     - A read is a single statement in autocommit: one round trip and one snapshot.
     - A write is a transaction, opened by `writing`. SQLite has one writer at a time, so writers queue for it here.
-    - A snapshot serves answers that are read for as long as a client takes them. Its pool is separate, so slow clients
-      can only take connections from each other.
+    - A snapshot serves answers that are read in parts. Its pool is separate, because that takes longer.
     - Each holder of advisory locks has a connection of its own, at most `max_locks`.
 
     If a statement is not answered within `answer_seconds`, its connection is closed. The timeout for a free connection
     is the same, the one for a row lock a second shorter. Without `answer_seconds`, as for migrations, a statement may
     take any time.
+
+    `read_turns` and `snapshot_turns` leave one owner no more than a share of those connections.
     """
 
     def __init__(self, url: URL, *, pool_size: int, answer_seconds: float | None = None, max_locks: int = 8) -> None:
+        timeout = answer_seconds or _DEFAULT_TIMEOUT_SECONDS
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.is_in_memory = is_in_memory(url)
+        self._served: ServedFile | None = None
+        self._memory = InMemorySQLite(timeout) if self.is_in_memory else None
         options: dict[str, Any] = {
             # Errors would otherwise carry the statement's parameters, post texts among them, into the log.
             "hide_parameters": True,
+            "poolclass": AsyncAdaptedQueuePool,
             "pool_size": pool_size,
             "max_overflow": 0,
-            "pool_timeout": answer_seconds or _DEFAULT_TIMEOUT_SECONDS,
+            "pool_timeout": timeout,
             # The connection that was used last is used next, so that few connections grow large buffers.
             "pool_use_lifo": True,
             # Every transaction is ended where it was begun, so a second rollback would only cost a round trip.
             "pool_reset_on_return": None,
         }
-        self.driver_pool = None if self.is_sqlite else DriverPool(url, answer_seconds or _DEFAULT_TIMEOUT_SECONDS)
-        if self.is_sqlite:
+        self.read_turns = Turns("reads", per_key=max(1, pool_size // 3), max_waiting=_MAX_WAITING_READS)
+        self.snapshot_turns = Turns(
+            "snapshots",
+            per_key=_SNAPSHOTS_PER_OWNER,
+            max_waiting=_MAX_WAITING_FOR_SNAPSHOTS,
+            wait_seconds=timeout,
+        )
+        self.driver_pool = None if self.is_sqlite else DriverPool(url, timeout)
+        if self._memory is not None:
+            options["connect_args"] = {"async_creator_fn": self._memory.reader}
+        elif self.is_sqlite:
             options["connect_args"] = {"async_creator_fn": sqlite_driver.connect}
         else:
             options |= {"pool_recycle": RECYCLE_SECONDS, "connect_args": mysql_arguments(answer_seconds)}
         self.lock_engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **options | {"pool_size": max_locks})
         self.reader = create_async_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
-        if self.is_sqlite:
+        if self._memory is not None:
+            writer, snapshots = (
+                {"async_creator_fn": connect} for connect in (self._memory.writer, self._memory.snapshot)
+            )
+            self.writer = create_async_engine(url, **options | {"pool_size": 1, "connect_args": writer})
+            self.snapshots = create_async_engine(
+                url, **options | {"pool_size": MAX_SNAPSHOTS, "connect_args": snapshots}
+            )
+            event.listen(self.writer.sync_engine, "begin", _begin_immediate)
+        elif self.is_sqlite:
             self.writer = create_async_engine(url, **options | {"pool_size": 1})
-            self.snapshots = create_async_engine(url, **options | {"pool_size": _MAX_SNAPSHOTS})
+            self.snapshots = create_async_engine(url, **options | {"pool_size": MAX_SNAPSHOTS})
             for engine in self.engines.values():
-                event.listen(engine.sync_engine, "do_connect", partial(_create_private_file, Path(url.database or "")))
+                event.listen(engine.sync_engine, "do_connect", self._before_connecting)
+                event.listen(engine.sync_engine, "checkout", self._require_file)
                 event.listen(
                     engine.sync_engine,
                     "connect",
-                    partial(_prepare_sqlite_connection, answer_seconds or _DEFAULT_TIMEOUT_SECONDS),
+                    partial(_prepare_sqlite_connection, timeout),
                 )
             event.listen(self.writer.sync_engine, "begin", _begin_immediate)
+            event.listen(self.writer.sync_engine, "commit", self._commit_to_served_file)
             event.listen(self.snapshots.sync_engine, "begin", _begin)
         else:
             # A writer waits for the lock on the user's row, and must then see what was committed meanwhile.
             self.writer = create_async_engine(url, isolation_level="READ COMMITTED", **options)
             self.snapshots = create_async_engine(
-                url, isolation_level="REPEATABLE READ", **options | {"pool_size": _MAX_SNAPSHOTS}
+                url, isolation_level="REPEATABLE READ", **options | {"pool_size": MAX_SNAPSHOTS}
             )
             for engine in self.engines.values():
                 event.listen(engine.sync_engine, "checkin", _note_time)
@@ -97,8 +134,60 @@ class Database:
         Raises:
             OSError: It can't be created.
         """
-        if self.is_sqlite and self.url.database:
-            Path(self.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.is_sqlite and not self.is_in_memory:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def require_commands(self) -> None:
+        """Return if the database can be reached by a command, which is a process of its own.
+
+        Raises:
+            ConfigurationError: It is in the memory of the process that serves it.
+        """
+        if self.is_in_memory:
+            raise ConfigurationError(
+                "the database is in the memory of the process that serves it, where no command can reach it: set "
+                "DATABASE_URL to a SQLite file, or to a MySQL or MariaDB database"
+            )
+
+    @property
+    def file(self) -> Path:
+        """The SQLite file itself, where a link to it leads."""
+        return Path(os.path.realpath(self.url.database or ""))
+
+    @contextmanager
+    def serving_file(self) -> Iterator[None]:
+        """Refuse to use the SQLite file, if there is one, as soon as it is no longer the one that is there now.
+
+        Raises:
+            sqlite3.Error, OSError: It can't be opened.
+        """
+        if self.is_in_memory:
+            yield
+            return
+        with ServedFile(Path(self.url.database or "")) as served:
+            self._served = served
+            try:
+                yield
+            finally:
+                self._served = None
+
+    def check_file(self) -> None:
+        """Return if the SQLite file that this process serves is still there and whole; other databases have none.
+
+        Raises:
+            FileReplaced: It is not, so what was written to it may be lost.
+        """
+        if self._served is not None:
+            self._served.check()
+
+    def require_file(self) -> None:
+        """Return unless `check_file` failed the last time.
+
+        Raises:
+            FileReplaced: It did.
+        """
+        if self._served is not None:
+            self._served.require()
 
     async def rows(
         self, statement: Select[*Columns], values: Mapping[str, Any] | None = None
@@ -116,6 +205,23 @@ class Database:
         """Return the first row that one statement reads, or `None` if there is none."""
         return next(iter(await self.rows(statement, values)), None)
 
+    async def rows_of(
+        self, owner_id: UUID, statement: Select[*Columns], values: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[*Columns]]:
+        """Return what one statement reads, in one snapshot, when it is the owner's turn.
+
+        Raises:
+            TooManyRequests: Too many reads of the owner wait already.
+        """
+        async with self.read_turns.of(owner_id):
+            return await self.rows(statement, values)
+
+    async def first_of(
+        self, owner_id: UUID, statement: Select[*Columns], values: Mapping[str, Any] | None = None
+    ) -> Row[*Columns] | None:
+        """Return the first row of what `rows_of` returns, or `None` if there is none."""
+        return next(iter(await self.rows_of(owner_id, statement, values)), None)
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection on which each statement is a snapshot of its own."""
@@ -123,9 +229,18 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection whose statements all see the database as the first one does."""
-        async with self.snapshots.connect() as connection:
+    async def snapshot(self, owner_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection whose statements all see the database as the first one does, when it is the owner's turn.
+
+        They may read what is the owner's, and nothing else.
+
+        Raises:
+            TooManyRequests: The owner's turn did not come in time.
+        """
+        async with self.snapshot_turns.of(owner_id), self.snapshots.connect() as connection:
+            if self._memory is not None:
+                handle: Any = (await connection.get_raw_connection()).driver_connection
+                handle.owner_id = owner_id
             yield connection
 
     @asynccontextmanager
@@ -163,6 +278,8 @@ class Database:
             await engine.dispose()
         if self.driver_pool is not None:
             await self.driver_pool.close()
+        if self._memory is not None:
+            await self._memory.close()
 
     async def ping(self) -> None:
         """Return if the database answers.
@@ -192,6 +309,24 @@ class Database:
         """Every engine, by what its connections are for."""
         return {"read": self.reader, "write": self.writer, "snapshot": self.snapshots, "lock": self.lock_engine}
 
+    def _commit_to_served_file(self, connection: Connection) -> None:
+        try:
+            self.check_file()
+        except FileReplaced:
+            # SQLAlchemy takes the transaction for ended, whatever is raised here.
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+
+    def _require_file(self, *_: object) -> None:
+        self.require_file()
+
+    def _before_connecting(self, *_: object) -> None:
+        # SQLite would open what has taken the file's place, or make a new one.
+        self.check_file()
+        # SQLite would create it readable by everybody. Its log gets the same mode. If this fails, SQLite reports why.
+        with suppress(OSError):
+            self.file.touch(mode=0o600, exist_ok=False)
+
 
 def _note_time(_: object, record: ConnectionPoolEntry) -> None:
     record.info["returned_at"] = monotonic()
@@ -217,20 +352,19 @@ def _remove_quoted_values(context: ExceptionContext) -> None:
         error.args = (str(error.orig),)
 
 
-def _create_private_file(path: Path, *_: object) -> None:
-    # SQLite would create it readable by everybody. Its log gets the same mode. If this fails, SQLite reports why.
-    with suppress(OSError):
-        path.touch(mode=0o600, exist_ok=False)
-
-
 def _prepare_sqlite_connection(lock_seconds: float, dbapi_connection: Any, _record: object) -> None:
     # The driver would begin transactions by its own rules: before a write, never before a read. `_begin` does it here.
     dbapi_connection.isolation_level = None
-    cursor = dbapi_connection.cursor()
     busy_timeout = f"busy_timeout={lock_seconds * 1000:.0f}"
-    for pragma in (busy_timeout, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        cursor = dbapi_connection.cursor()
+        for pragma in (busy_timeout, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        # SQLAlchemy forgets a connection that could not be prepared, without closing it.
+        dbapi_connection.close()
+        raise
 
 
 def _begin(connection: Connection) -> None:

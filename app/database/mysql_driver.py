@@ -23,6 +23,25 @@ _GREETING_SECONDS = 2
 # The server's own default.
 _LOCK_SECONDS = 50
 
+# What the service relies on, and a server may set otherwise for all its sessions.
+_SESSION = {
+    # Without NO_BACKSLASH_ESCAPES, under which the driver would damage bytes, and without modes that change what SQL
+    # means. Strict, so that what does not fit is refused and not cut off.
+    "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+    # It refuses the UPDATE and DELETE of migrations.
+    "sql_safe_updates": 0,
+    # Each of these would end a list early, or refuse it.
+    "sql_select_limit": 2**64 - 1,
+    "sql_big_selects": 1,
+    # Other engines have no transactions.
+    "default_storage_engine": "InnoDB",
+    "foreign_key_checks": 1,
+    "unique_checks": 1,
+    # Otherwise a COMMIT could begin the next transaction, or end the connection.
+    "completion_type": 0,
+    "time_zone": "'+00:00'",
+}
+
 
 class PunctualConnection(Connection):
     """A connection on which each statement and its result must arrive within `answer_seconds`.
@@ -40,7 +59,11 @@ class PunctualConnection(Connection):
     @classmethod
     async def open(cls, *args: Any, **options: Any) -> "PunctualConnection":
         """Return an open connection, as `asyncmy.connect` does."""
-        connection = cls(*args, **options)
+        try:
+            connection = cls(*args, **options)
+        except (ValueError, OSError) as error:
+            # A file that the options name is not there, or says what the driver can't use.
+            raise OperationalError(CR_CONN_HOST_ERROR, f"the connection's options can't be used: {error}") from error
         await connection.connect()
         return connection
 
@@ -89,15 +112,18 @@ def mysql_arguments(answer_seconds: float | None) -> dict[str, Any]:
     """Return the driver's arguments besides those of the URL; `async_creator_fn` opens the connection."""
     # A lock times out in the server before `answer_seconds` does, so the connection is kept.
     lock_seconds = _LOCK_SECONDS if answer_seconds is None else max(1, int(answer_seconds) - 1)
+    session = _SESSION | {"innodb_lock_wait_timeout": lock_seconds}
+    if answer_seconds is not None:
+        session["lock_wait_timeout"] = lock_seconds
+    assignments = ", ".join(f"SESSION {name} = {value}" for name, value in session.items())
     arguments: dict[str, Any] = {
         # Whatever the URL says: no other character set can hold every text.
         "charset": "utf8mb4",
         "conv": _CONVERSIONS,
         # Since 11.6.2, MariaDB by default refuses to write a row that has changed since the transaction's first read.
-        "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
-        " /*M!110602 , SESSION innodb_snapshot_isolation = OFF */",
+        "init_command": f"SET {assignments} /*M!110602 , SESSION innodb_snapshot_isolation = OFF */",
+        "sql_mode": None,
     }
     if answer_seconds is None:
         return arguments | {"connect_timeout": 5}
-    arguments["init_command"] += f", SESSION lock_wait_timeout = {lock_seconds}"
     return arguments | {"async_creator_fn": PunctualConnection.open, "answer_seconds": answer_seconds}

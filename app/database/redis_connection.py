@@ -42,6 +42,7 @@ class RedisConnection(PeriodicTask):
         name = f"{database.host}:{database.port}/{database.database}"
         self.prefix = f"postline:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self.is_up = False
+        self._is_reported = False
 
     @override
     async def run(self) -> None:
@@ -58,13 +59,13 @@ class RedisConnection(PeriodicTask):
             return
         if not self.is_up:
             logger.info("Redis shares rate limits and wake-ups")
-        self.is_up = True
+        self.is_up, self._is_reported = True, False
 
     def report_failure(self, error: Exception) -> None:
         """Stop using Redis until the next probe that succeeds."""
-        if self.is_up:
+        if not self._is_reported:
             logger.warning("Redis can't be used, so this process counts rate limits alone: %s", type(error).__name__)
-        self.is_up = False
+        self.is_up, self._is_reported = False, True
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,40 +1,161 @@
 """The database's schema, which only migrations change."""
 
+import logging
+import sqlite3
+from collections.abc import Iterable
+from enum import Enum, auto
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, create_engine, event, inspect, text
+from sqlmodel import SQLModel
 
+import models  # noqa: F401 - declares the tables
 from app.database.engines import Database
+from app.errors import ConfigurationError
 
-_ROOT = Path(__file__).resolve().parents[2]
+logger = logging.getLogger(__name__)
+
+ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
+HOW_TO_MIGRATE = "run `postline migrate up` (`alembic upgrade head` in a checkout)"
+
+
+class State(Enum):
+    """How the database's revision compares with this version of the service."""
+
+    CURRENT = auto()
+    BEHIND = auto()
+    """It lacks migrations."""
+    AHEAD = auto()
+    """It has a migration that this version does not know, so a later version of the service has migrated it."""
+
+
+class Migration(NamedTuple):
+    """A migration; `applied` says whether the database has it. One of a later version of the service has no title."""
+
+    revision: str
+    title: str | None
+    applied: bool
+
+
+@event.listens_for(Table, "before_create")
+def _store_long_keys(table: Table, *_: Any, **__: Any) -> None:
+    # With the row formats that a server may make its default, an address would be too long for an index.
+    for dialect in ("mysql", "mariadb"):
+        table.dialect_options[dialect]["row_format"] = "DYNAMIC"
 
 
 async def upgrade(database: Database) -> None:
-    """Apply the migrations that the database lacks."""
+    """Apply the migrations that the database lacks. One that is ahead of this version stays as it is."""
     async with database.writer.connect() as connection:
+        before = await connection.run_sync(_revisions)
+        if _compare(before) is State.AHEAD:
+            logger.warning(
+                "the database is of a later version of the service (revision %s) and is used as it is", _listed(before)
+            )
+            return
+        if before and _compare(before) is State.BEHIND:
+            logger.info("migrating the database from revision %s, which may take a while", _listed(before))
         await connection.run_sync(_upgrade)
+        after = await connection.run_sync(_revisions)
         await connection.commit()
+    if before and before != after:
+        logger.info("the database was migrated from revision %s to %s", _listed(before), _listed(after))
 
 
-async def is_current(database: Database) -> bool:
-    """Return whether the database has every migration.
+async def state(database: Database) -> State:
+    """Return how the database's revision compares with this version of the service.
 
     Raises:
         sqlalchemy.exc.DBAPIError: The database does not answer.
     """
     async with database.reading() as connection:
-        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
-    return set(current) == _heads()
+        return _compare(await connection.run_sync(_revisions))
+
+
+async def is_current(database: Database) -> bool:
+    """Return whether the database has every migration, and none that this version does not know.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The database does not answer.
+    """
+    return await state(database) is State.CURRENT
+
+
+async def require_migrations(database: Database) -> None:
+    """Return unless the database lacks migrations.
+
+    Raises:
+        ConfigurationError: It lacks some; the message names them, and the command that applies them.
+        sqlalchemy.exc.DBAPIError: The database does not answer.
+    """
+    lacking = [migration.revision for migration in await migrations(database) if not migration.applied]
+    if lacking:
+        raise ConfigurationError(
+            f"the database lacks the migration{'s' * (len(lacking) > 1)} {_listed(lacking)}: {HOW_TO_MIGRATE}"
+        )
+
+
+async def migrations(database: Database) -> list[Migration]:
+    """Return every migration, the oldest first.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The database does not answer.
+    """
+    found: tuple[str, ...] = ()
+    # To ask SQLite would make a file where there is none.
+    if not database.is_sqlite or database.file.exists():
+        async with database.reading() as connection:
+            found = await connection.run_sync(_revisions)
+    later = [Migration(revision, None, applied=True) for revision in found if not has_migration(revision)]
+    scripts = ScriptDirectory.from_config(_config())
+    # What a later version has migrated has every migration of this one.
+    applied = _known() if later else {script.revision for script in scripts.iterate_revisions(found, "base")}
+    known = [
+        Migration(script.revision, script.doc.removesuffix("."), script.revision in applied)
+        for script in scripts.walk_revisions()
+    ]
+    return [*reversed(known), *later]
+
+
+async def missing(database: Database) -> list[str]:
+    """Return the tables and columns that this version of the service uses and the database lacks.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The database does not answer.
+    """
+    wanted = {(table.name, column.name) for table in SQLModel.metadata.tables.values() for column in table.columns}
+    async with database.reading() as connection:
+        return _named(wanted - await connection.run_sync(_columns))
 
 
 def has_migration(revision: str) -> bool:
     """Return whether this version of the service knows a migration."""
-    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return revision in _known()
+
+
+def missing_in_file(path: Path, revision: str) -> list[str]:
+    """Return the tables and columns that a SQLite file lacks, though a database of its revision has them.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The file can't be read.
+    """
+    file = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+    complete = create_engine("sqlite://")
+    try:
+        with complete.connect() as connection:
+            _upgrade(connection, revision)
+            wanted = _columns(connection)
+        with file.connect() as connection:
+            return _named(wanted - _columns(connection))
+    finally:
+        complete.dispose()
+        file.dispose()
 
 
 async def try_to_write(database: Database) -> None:
@@ -48,18 +169,45 @@ async def try_to_write(database: Database) -> None:
 
 
 @cache
-def _heads() -> set[str]:
+def _heads() -> frozenset[str]:
     # To find out, each migration is imported, which takes milliseconds.
-    return set(ScriptDirectory.from_config(_config()).get_heads())
+    return frozenset(ScriptDirectory.from_config(_config()).get_heads())
 
 
-def _upgrade(connection: Connection) -> None:
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _compare(revisions: Iterable[str]) -> State:
+    found = frozenset(revisions)
+    if found - _known():
+        return State.AHEAD
+    return State.CURRENT if found == _heads() else State.BEHIND
+
+
+def _revisions(connection: Connection) -> tuple[str, ...]:
+    return tuple(MigrationContext.configure(connection).get_current_heads())
+
+
+def _columns(connection: Connection) -> set[tuple[str, str]]:
+    found = inspect(connection)
+    return {(table, column["name"]) for table in found.get_table_names() for column in found.get_columns(table)}
+
+
+def _named(columns: Iterable[tuple[str, str]]) -> list[str]:
+    return sorted(f"{table}.{column}" for table, column in columns)
+
+
+def _listed(revisions: Iterable[str]) -> str:
+    return ", ".join(revisions)
+
+
+def _upgrade(connection: Connection, revision: str = "head") -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _config() -> Config:
-    config = Config(_ROOT / "alembic.ini")
-    config.set_main_option("script_location", str(_ROOT / "migrations"))
-    return config
+    return Config(ALEMBIC_INI)

@@ -1,42 +1,64 @@
 """The addresses that webhooks may call: public ones, and networks that the operator allows."""
 
-import asyncio
-import socket
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from app.errors import InvalidRequest
+from app.delivery.host_lookup import HostLookup, HostNotFound, LocalResourcesExhausted
+from app.errors import InvalidRequest, Overloaded
 from app.ports.security import Destinations
 
 Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
 
-_RESOLVE_SECONDS = 5
-_MAX_CONCURRENT_LOOKUPS = 8
+
+def _networks(*networks: str) -> tuple[Network, ...]:
+    return tuple(map(ip_network, networks))
+
+
+# IANA's special-purpose registries (RFC 6890) of 2025: what is not globally reachable. Written out, because `ipaddress`
+# knows those of its Python's release. Networks that are listed without an answer to that are here too.
+_SPECIAL = _networks(
+    "0.0.0.0/8",  # this network
+    "10.0.0.0/8",  # private use
+    "100.64.0.0/10",  # shared address space
+    "127.0.0.0/8",  # loopback
+    "169.254.0.0/16",  # link-local
+    "172.16.0.0/12",  # private use
+    "192.0.0.0/24",  # protocol assignments; the two that are global are no servers
+    "192.0.2.0/24",  # documentation
+    "192.88.99.0/24",  # relays of 6to4
+    "192.168.0.0/16",  # private use
+    "198.18.0.0/15",  # benchmarks
+    "198.51.100.0/24",  # documentation
+    "203.0.113.0/24",  # documentation
+    "224.0.0.0/4",  # multicast
+    "240.0.0.0/4",  # reserved, and broadcast
+    "168.63.129.16/32",  # Azure's host
+    "2001::/23",  # protocol assignments, Teredo and benchmarks among them
+    "2001:db8::/32",  # documentation
+    "3fff::/20",  # documentation
+)
+
+# Within those, what is globally reachable.
+_GLOBAL = _networks(
+    "2001:1::1/128",  # Port Control Protocol
+    "2001:1::2/128",  # TURN
+    "2001:1::3/128",  # DNS-SD registration
+    "2001:3::/32",  # AMT
+    "2001:4:112::/48",  # AS112
+    "2001:20::/28",  # ORCHIDv2
+    "2001:30::/28",  # drone identifiers
+)
+
+# Of IPv6, only this is assigned as global unicast: everything else is special (loopback, mapped and translated IPv4,
+# discard-only, dummy prefix, segment routing, unique local, link-local, site-local, multicast) or reserved.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 # A translator (RFC 6052) forwards these to the IPv4 address in the last 32 bits.
-_TRANSLATED = ip_network("64:ff9b::/96")
-
-# Not public either, although `ipaddress` may say so: special purposes (RFC 6890), local translator prefixes
-# (RFC 8215), deprecated forms of IPv4 in IPv6, and Azure's host address.
-_SPECIAL = tuple(
-    ip_network(network)
-    for network in (
-        "192.0.0.0/24",
-        "192.88.99.0/24",
-        "168.63.129.16/32",
-        "64:ff9b:1::/48",
-        "fec0::/10",
-        "::/96",
-        "::ffff:0:0:0/96",
-        "5f00::/16",
-    )
-)
+_TRANSLATED = IPv6Network("64:ff9b::/96")
 
 
 class ForbiddenDestination(Exception):
@@ -46,49 +68,47 @@ class ForbiddenDestination(Exception):
 class PublicDestinations(Destinations):
     """Resolves host names, and refuses those with an address that is neither public nor in an `allowed` network."""
 
-    def __init__(self, allowed: Iterable[Network] = ()) -> None:
+    def __init__(self, allowed: Iterable[Network] = (), lookup: HostLookup | None = None) -> None:
         self._allowed = tuple(allowed)
-        # A dead name server blocks a thread for long. The event loop's own threads resolve the database's name too.
-        self._resolvers = ThreadPoolExecutor(_MAX_CONCURRENT_LOOKUPS, thread_name_prefix="resolver")
+        self._lookup = lookup or HostLookup()
 
     @override
     async def check(self, url: str) -> None:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            await self.resolve(parts.hostname or "", port)
+            await self.resolve(urlsplit(url).hostname or "")
         except ForbiddenDestination as error:
             message = str(error)
             raise InvalidRequest("The address can't be used.", [{"field": "url", "message": message}]) from None
+        except LocalResourcesExhausted:
+            raise Overloaded("Host names can't be looked up now.", headers={"Retry-After": "1"}) from None
 
-    async def resolve(self, host: str, port: int) -> list[str]:
+    async def resolve(self, host: str) -> list[str]:
         """Return the addresses of the host.
 
         Raises:
             ForbiddenDestination: One of them may not be called, or there is none.
+            LocalResourcesExhausted: The host could not be looked up.
         """
-        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
-            async with asyncio.timeout(_RESOLVE_SECONDS):
-                found = await asyncio.get_running_loop().run_in_executor(self._resolvers, look_up)
-        except (OSError, UnicodeError, TimeoutError):
-            raise ForbiddenDestination("the host has no address") from None
-        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+            addresses = await self._lookup.addresses(host)
+        except HostNotFound as error:
+            raise ForbiddenDestination(str(error)) from None
         if not all(self._is_allowed(ip_address(address)) for address in addresses):
             raise ForbiddenDestination("the host is not a public address")
         return addresses
 
-    async def close(self) -> None:
-        """Stop resolving names."""
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
-
     def _is_allowed(self, address: _Address) -> bool:
-        meant = {address, *_embedded(address)}
-        return all(
-            (one.is_global and not one.is_multicast and not any(one in network for network in _SPECIAL))
-            or any(one in network for network in self._allowed)
-            for one in meant
-        )
+        return all(_is_in(one, self._allowed) or _is_public(one) for one in (address, *_embedded(address)))
+
+
+def _is_public(address: _Address) -> bool:
+    if isinstance(address, IPv6Address) and not _is_in(address, (_GLOBAL_UNICAST, _TRANSLATED)):
+        return False
+    return not _is_in(address, _SPECIAL) or _is_in(address, _GLOBAL)
+
+
+def _is_in(address: _Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _embedded(address: _Address) -> list[IPv4Address]:

@@ -40,6 +40,8 @@ class OutboxInspection:
     def __init__(self, database: Database, listeners: Collection[str]) -> None:
         self._database = database
         self.listeners = listeners
+        self.replayed = 0
+        """How many users' events `replay_all` has replayed so far."""
 
     async def status(self) -> list[ListenerStatus]:
         """Return the state of each durable listener."""
@@ -109,6 +111,7 @@ class OutboxInspection:
                 user_ids = (await connection.execute(following)).scalars().all()
             for each in user_ids:
                 await self._rewind(listener, each, 0)
+                self.replayed += 1
             if len(user_ids) < _USERS_AT_A_TIME:
                 return count + len(user_ids)
             count, last = count + len(user_ids), user_ids[-1]

@@ -8,6 +8,7 @@ from uuid import UUID
 from litestar.channels.backends.redis import RedisChannelsPubSubBackend
 
 from app.database.redis_connection import RedisConnection
+from events.failures import RepeatedFailure
 from events.types import PostEvent, SessionsChanged
 from events.waiting import wait_for
 from events.wakeups import Wakeups
@@ -33,6 +34,7 @@ class RedisWakeups:
         self._retry_seconds = retry_seconds
         self._changed: asyncio.Queue[UUID] = asyncio.Queue(_MAX_WAITING)
         self._stopping = asyncio.Event()
+        self._failure = RepeatedFailure(logger, "waking the feeds of other nodes")
 
     async def on_change(self, event: PostEvent | SessionsChanged) -> None:
         """Publish the change in the background. If too many wait to be published, it is dropped."""
@@ -63,16 +65,18 @@ class RedisWakeups:
                 finally:
                     await backend.on_shutdown()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
-                logger.warning("wake-ups can't reach other nodes: %s", type(error).__name__)
+                self._failure.failed(error)
             await wait_for(self._stopping, timeout=self._retry_seconds)
 
     async def _publish(self, backend: RedisChannelsPubSubBackend) -> None:
         while True:
             user_id = await self._changed.get()
             await backend.publish(user_id.bytes, [self._channel])
+            self._failure.succeeded()
 
     async def _listen(self, backend: RedisChannelsPubSubBackend) -> None:
         await backend.subscribe([self._channel])
+        self._failure.succeeded()
         async for _, message in backend.stream_events():
             if len(message) == _UUID_BYTES:
                 self._wakeups.wake(UUID(bytes=message))

@@ -2,54 +2,26 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import httpcore
-from typing_extensions import override
 
 from app.delivery.destinations import PublicDestinations
+from app.delivery.receiver_connections import CheckedConnections
+from models.columns import now
 
-_CALL_SECONDS = 10
+_CALL_SECONDS = 15
 _EXCERPT_BYTES = 1024
-_ADDRESSES_TRIED = 3
-_CONNECT_SECONDS = 3
 
 
 class Answer(NamedTuple):
-    """A receiver's answer: the status, and the beginning of the body."""
+    """A receiver's answer: status, beginning of the body, and the seconds after which it asks to be called again."""
 
     status: int
     excerpt: bytes
-
-
-class _CheckedConnections(httpcore.AsyncNetworkBackend):
-    """Connects to the very address that was checked: if the name were resolved again, it could stand for another."""
-
-    def __init__(self, destinations: PublicDestinations) -> None:
-        self._destinations = destinations
-        self._backend: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()  # pyright: ignore[reportAttributeAccessIssue]
-
-    @override
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        timeout = _CONNECT_SECONDS if timeout is None else min(timeout, _CONNECT_SECONDS)
-        addresses = (await self._destinations.resolve(host, port))[:_ADDRESSES_TRIED]
-        for address in addresses[:-1]:
-            try:
-                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._backend.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
-
-    @override
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    retry_after: float | None = None
 
 
 class WebhookClient:
@@ -62,16 +34,18 @@ class WebhookClient:
         self._pool = httpcore.AsyncConnectionPool(
             # Created once: it takes tens of milliseconds, which would block the event loop.
             ssl_context=httpcore.default_ssl_context(),
-            network_backend=_CheckedConnections(destinations),
+            network_backend=CheckedConnections(destinations),
             max_connections=max_connections,
             keepalive_expiry=30,
         )
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Return the receiver's answer.
+        """Return the receiver's answer. After 1 KiB of its body the connection is closed.
 
         Raises:
             ForbiddenDestination: The address may not be called.
+            AnswerTooLong: The receiver sends more than an answer may take.
+            LocalResourcesExhausted: This process could not make the request.
             TimeoutError: There is no answer in time.
             httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException: There is no answer at all.
         """
@@ -84,8 +58,29 @@ class WebhookClient:
                 excerpt += chunk
                 if len(excerpt) >= _EXCERPT_BYTES:
                     break
-        return Answer(response.status, bytes(excerpt[:_EXCERPT_BYTES]))
+        return Answer(response.status, bytes(excerpt[:_EXCERPT_BYTES]), retry_after(response.headers))
 
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
+
+
+def retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """Return the seconds until the time in `Retry-After` (RFC 9110, section 10.2.3), or `None` without a valid one."""
+    for name, value in headers:
+        if name.lower() == b"retry-after":
+            text = value.decode("latin-1").strip()
+            if text.isascii() and text.isdigit():
+                return float(text)
+            return _seconds_until(text)
+    return None
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        at = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return None
+    # A date of HTTP is in GMT, also where it says so in a way that is taken for no time zone.
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max(0.0, (at - now()).total_seconds())

@@ -4,7 +4,6 @@ import re
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def etag(version: int) -> str:
@@ -21,14 +20,12 @@ def matches_any(if_none_match: str | None, current: str) -> bool:
     return any(f'"{tag}"' == current for _, tag in _tags(if_none_match))
 
 
-def versions_in(if_match: str | None) -> frozenset[int] | None:
-    """Return the versions that `If-Match` accepts, or `None` if it accepts any.
+def matches_strongly(if_match: str, current: str) -> bool:
+    """Return whether `If-Match` contains the current tag (RFC 9110, section 13.1.1).
 
-    Weak tags, tags that are not versions, and malformed headers match nothing (RFC 9110, section 13.1.1).
+    Weak tags and malformed headers match nothing.
     """
-    if if_match is None or if_match.strip() == "*":
-        return None
-    return frozenset(int(tag) for weak, tag in _tags(if_match) if not weak and _VERSION.fullmatch(tag))
+    return if_match.strip() == "*" or any(not weak and f'"{tag}"' == current for weak, tag in _tags(if_match))
 
 
 def _tags(header: str) -> list[tuple[str, str]]:

@@ -1,24 +1,26 @@
 """The cache of lists. The key is owner, timeline version and query, so a cached list can't be stale."""
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Request
 from litestar.config.response_cache import ResponseCacheConfig
-from litestar.datastructures import MutableScopeHeaders
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
-from app.http.etags import etag, matches_any
-from app.http.headers import joined_header
+from app.http.etags import etag
+from app.http.preconditions import ConditionalAnswer, Preconditions, send_precondition_failed
 from app.ports.security import Principal
 
 _HIT = "postline; hit"
 _MISS = "postline; fwd=miss"
 
+_WITH_CACHE_STATUS = {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}
 _IS_TOO_LARGE = "list_is_too_large"
-_PARAMETERS = {"limit", "cursor"}
+_PARAMETERS = {"q", "created_after", "created_before", "limit", "cursor"}
+_OF_CHANGES = {"limit", "since"}
 
 
 def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
@@ -27,7 +29,7 @@ def create_response_cache_config(seconds: int) -> ResponseCacheConfig:
 
 
 class ListCacheMiddleware:
-    """Answers with 304 if the client has the list already, and adds `Cache-Status` (RFC 9211) to every list.
+    """Honours the preconditions of lists, and adds `Cache-Status` (RFC 9211) to every list.
 
     It runs between authentication and Litestar's cache. The ETag of a whole list is known from the timeline version
     alone. A page is looked up first, because its parameters may be invalid.
@@ -38,27 +40,26 @@ class ListCacheMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request for a list."""
-        principal: Principal = scope["user"]
-        if_none_match = joined_header(scope, "if-none-match")
-        if if_none_match is not None and not scope["query_string"]:
-            current = etag(principal.timeline_version)
-            if matches_any(if_none_match, current):
-                await _send_not_modified(send, current, _HIT)
-                return
-        is_answered = False
+        preconditions = Preconditions.of(scope)
+        if preconditions is not None:
+            if not scope["query_string"]:
+                principal: Principal = scope["user"]
+                current = etag(principal.timeline_version)
+                status = preconditions.status_of_read(current)
+                if status is HTTPStatus.PRECONDITION_FAILED:
+                    await send_precondition_failed(current, scope, receive, send)
+                    return
+                if status is HTTPStatus.NOT_MODIFIED:
+                    await _send_not_modified(send, current)
+                    return
+            # A change may be committed before the list is read: the version that is read counts.
+            answer = ConditionalAnswer(preconditions, scope, receive, send)
+            receive, send = answer.receive, answer.send
 
         async def send_with_cache_status(message: Message) -> None:
-            nonlocal is_answered
-            if is_answered:
-                return
-            if message["type"] == "http.response.start" and message["status"] == HTTP_200_OK:
-                cache_status = _HIT if ScopeState.from_scope(scope).is_cached is True else _MISS
-                if if_none_match is not None:
-                    current = MutableScopeHeaders(message)["etag"]
-                    if matches_any(if_none_match, current):
-                        is_answered = True
-                        await _send_not_modified(send, current, cache_status)
-                        return
+            if message["type"] == "http.response.start" and message["status"] in _WITH_CACHE_STATUS:
+                is_hit = message["status"] != HTTP_200_OK or ScopeState.from_scope(scope).is_cached is True
+                cache_status = _HIT if is_hit else _MISS
                 # A copy: the original is what the cache stores.
                 message = {**message, "headers": [*message["headers"], (b"cache-status", cache_status.encode())]}
             await send(message)
@@ -66,10 +67,16 @@ class ListCacheMiddleware:
         await self._app(scope, receive, send_with_cache_status)
 
 
-async def _send_not_modified(send: Send, current: str, cache_status: str) -> None:
-    headers = [(b"etag", current.encode()), (b"cache-status", cache_status.encode())]
+async def _send_not_modified(send: Send, current: str) -> None:
+    headers = [(b"etag", current.encode()), (b"cache-status", _HIT.encode())]
     await send({"type": "http.response.start", "status": 304, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def changes_key(request: Request[Principal, Any, Any]) -> str:
+    """Return the key of a page of changes."""
+    query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name in _OF_CHANGES])
+    return f"{request.user.user_id.hex}:{request.user.timeline_version}:changes:{query}"
 
 
 # Litestar calls it twice: to look a list up, and to store it, then with the version that was read.

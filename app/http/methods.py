@@ -8,6 +8,8 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ASGIApp, HTTPDisconnectEvent, Message, Receive, Scope, Send
 
+from app.http.request_body import ACCEPT_PATCH
+
 
 class CompleteMethods(ReceiveRoutePlugin):
     """Adds HEAD to every route with GET, and lets OPTIONS name all methods of a route.
@@ -23,12 +25,14 @@ class CompleteMethods(ReceiveRoutePlugin):
         if "GET" in handlers and "HEAD" not in handlers:
             handler, parameters = handlers["GET"]
             head = copy(handler)
-            # An operation id must be unique, and the document leaves HEAD out.
+            # An operation id must be unique; `Contract` derives HEAD's operation from GET's.
             head.operation_id = None
             handlers["HEAD"] = (head, parameters)
-        allow = ", ".join(sorted(handlers))
+        headers = {"Allow": ", ".join(sorted(handlers))}
+        if "PATCH" in handlers:
+            headers["Accept-Patch"] = ACCEPT_PATCH
         options, _ = handlers["OPTIONS"]
-        options(lambda scope: Response(None, status_code=HTTP_204_NO_CONTENT, headers={"Allow": allow}))  # noqa: ARG005
+        options(lambda scope: Response(None, status_code=HTTP_204_NO_CONTENT, headers=headers))  # noqa: ARG005
 
 
 class HeadMiddleware:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.types import PostEvent
+from models import Invitation
 
 
 class StoredPassword(NamedTuple):
@@ -17,17 +18,36 @@ class StoredPassword(NamedTuple):
     version: int
 
 
+class Grant(NamedTuple):
+    """What a personal token opens, which never changes: its user's account, as far as its scopes go."""
+
+    user_id: UUID
+    token_id: UUID
+    scopes: frozenset[str]
+
+
 class Queries(Protocol):
     """The questions of the use cases."""
 
-    async def password_of_address(self, email: str) -> StoredPassword | None:
-        """Return the password of the user with this address, if there is one."""
+    async def passwords_of_address(self, email: str) -> list[StoredPassword]:
+        """Return the password of the user with this address in its stored form, if there is one.
+
+        There may be two users, if both accounts are older than the rule that addresses differing in case are one.
+        """
         ...
 
     async def password_of_user(self, user_id: UUID) -> StoredPassword:
         """Return the user's password; raise `Unauthenticated` if there is no such user."""
         ...
 
+    async def invitation(self, code_hash: str) -> Invitation | None:
+        """Return the invitation whose code has this hash, in whatever state it is."""
+        ...
+
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
         """Return the first events of the timeline after that version, in order, as far as they are kept."""
+        ...
+
+    async def grant(self, token_hash: bytes) -> Grant | None:
+        """Return what the personal token with this hash opens, if there is one. It may have expired."""
         ...

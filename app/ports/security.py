@@ -1,14 +1,18 @@
 """What keeps accounts safe, and the service from being used against others."""
 
+from collections.abc import Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+UNKNOWN_CLIENT = "unknown"
+"""The client of a request whose address is not known."""
+
 
 @dataclass(slots=True)
 class Principal:
-    """The user and the session that a request is authenticated as.
+    """The user and the session that a request is authenticated as. A personal token is a session, too.
 
     `timeline_version` is the version that the request answers from: the one looked up when the request came in, or the
     newer one that it then read.
@@ -30,6 +34,27 @@ class FailureLimit(Protocol):
         """
         ...
 
+    async def forget(self, key: str) -> None:
+        """Forget the key's failures."""
+
+
+class UseLimit(Protocol):
+    """A rate limit on uses, successful or not."""
+
+    async def hit(self, key: str) -> None:
+        """Count one use; raise `TooManyRequests` if it exceeds the limit."""
+
+
+class KnownClients(Protocol):
+    """Remembers from which client addresses each user has logged in."""
+
+    async def remember(self, user_id: UUID, client: str) -> None:
+        """Remember that the user logged in from there."""
+
+    async def knows(self, user_id: UUID, client: str) -> bool:
+        """Return whether the user has logged in from there."""
+        ...
+
 
 class Destinations(Protocol):
     """Decides which addresses webhooks may call."""
@@ -39,14 +64,18 @@ class Destinations(Protocol):
 
 
 class Passwords(Protocol):
-    """Slow password hashing that never blocks the event loop. Each method raises `Overloaded` if too many wait."""
+    """Slow password hashing that never blocks the event loop.
 
-    async def hash(self, password: str) -> str:
+    `by` is the user, or before log-in the client's address, in whose share of the queue the password waits. To hash
+    and to verify raises `TooManyRequests` if too many of that share wait, and `Overloaded` if too many of all do.
+    """
+
+    async def hash(self, password: str, by: Hashable) -> str:
         """Return a salted hash of the password."""
         ...
 
-    async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Return whether the hash is of this password. For `None`, return false after the same time."""
+    async def verify(self, password: str, password_hash: str | None, by: Hashable) -> bool:
+        """Return whether the hash is of this password. For `None`, return false after the same work."""
         ...
 
     def is_outdated(self, password_hash: str) -> bool:

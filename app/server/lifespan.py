@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -11,12 +12,17 @@ from typing import Protocol
 from app.auth.passwords import Argon2Passwords
 from app.database import schema
 from app.database.engines import Database
+from app.database.faults import FAULTS, unusable
 from app.database.sqlite_lock import sole_user_of
 from app.server.signals import called_on_stop_signals
+from events.failures import RepeatedFailure
 from events.waiting import wait_for
 from events.wakeups import Wakeups
 
 logger = logging.getLogger(__name__)
+
+_LIFESPANS_PER_COLLECTION = 20
+_ended = itertools.count(1)
 
 
 class BackgroundTask(Protocol):
@@ -41,7 +47,7 @@ class LifespanPolicy:
     """How long, in seconds, to wait before a failed background task is restarted, and for all of them at shutdown."""
 
     restart_delay: float = 1
-    shutdown_timeout: float = 15
+    shutdown_timeout: float = 18
 
 
 @asynccontextmanager
@@ -56,20 +62,26 @@ async def lifespan(
 ) -> AsyncIterator[None]:
     """Run the background tasks while the process serves, then shut down gracefully.
 
-    A SQLite database is locked for this process and migrated first.
+    A SQLite database is locked for this process and migrated first; one in memory begins here.
 
     Raises:
-        ConfigurationError: Another process serves the same SQLite file.
+        ConfigurationError: Another process serves the same SQLite file, or it can't be used.
     """
     with ExitStack() as stack:
         stack.callback(passwords.close)
         if database.is_sqlite:
             stack.enter_context(sole_user_of(database))
-            await schema.upgrade(database)
+            if database.is_in_memory:
+                logger.warning("the database is in memory: all of it is gone when this process stops")
+            try:
+                await schema.upgrade(database)
+                stack.enter_context(database.serving_file())
+            except FAULTS as error:
+                raise unusable(database.url, error) from None
         stack.enter_context(called_on_stop_signals(wakeups.stop))
         # The objects made so far live until the end. To scan them for garbage would take tens of milliseconds.
         gc.freeze()
-        stack.callback(gc.unfreeze)
+        stack.callback(_unfreeze)
         stopping = asyncio.Event()
         running = [asyncio.create_task(_keep_running(task, stopping, policy.restart_delay)) for task in background]
         try:
@@ -91,11 +103,23 @@ async def lifespan(
                     logger.warning("%s could not be closed: %s", type(resource).__name__, type(error).__name__)
 
 
+def _unfreeze() -> None:
+    """Let what ended be collected.
+
+    To freeze resets the count after which all objects are scanned. In a process that starts one application after
+    another, as tests do, they never would be, so this does it now and then.
+    """
+    gc.unfreeze()
+    if next(_ended) % _LIFESPANS_PER_COLLECTION == 0:
+        gc.collect()
+
+
 async def _keep_running(task: BackgroundTask, stopping: asyncio.Event, restart_delay: float) -> None:
     """Restart a task that fails with an exception that it does not handle itself."""
+    failure = RepeatedFailure(logger, type(task).__name__, then="is restarted", level=logging.ERROR)
     while not stopping.is_set():
         try:
             await task.run()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next run may succeed
-            logger.error("%s failed and is restarted: %s", type(task).__name__, type(error).__name__)  # noqa: TRY400 - a message may quote data
+            failure.failed(error)
         await wait_for(stopping, timeout=restart_delay)

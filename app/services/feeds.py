@@ -41,6 +41,7 @@ class FeedService:
         self._wakeups = wakeups
         self._heartbeat_seconds = heartbeat_seconds
         self._events_per_read = events_per_read
+        self._reads: dict[tuple[UUID, int, int], asyncio.Task[list[PostEvent]]] = {}
 
     async def follow(
         self, user_id: UUID, session_id: UUID, after: int | None
@@ -64,7 +65,7 @@ class FeedService:
                     yield Reset(version)
                     after = version
                 if after < version:
-                    events = await self._queries.events_after(user_id, after, self._events_per_read)
+                    events = await self._events(user_id, after, version)
                     if not events:
                         yield Reset(version)
                         after = version
@@ -82,3 +83,17 @@ class FeedService:
                     await asyncio.wait_for(woken.wait(), self._heartbeat_seconds)
                 except TimeoutError:
                     yield Signal.HEARTBEAT
+
+    async def _events(self, user_id: UUID, after: int, version: int) -> list[PostEvent]:
+        """Return the next events. Feeds of one timeline that are at the same place share one read.
+
+        A read that is under way counts only for who knows the same version: it may have begun before a later one.
+        """
+        place = (user_id, after, version)
+        read = self._reads.get(place)
+        if read is None or read.get_loop() is not asyncio.get_running_loop():
+            read = asyncio.create_task(self._queries.events_after(user_id, after, self._events_per_read))
+            self._reads[place] = read
+            read.add_done_callback(lambda _: self._reads.pop(place, None))
+        # One feed that ends must not cancel the read of the others.
+        return await asyncio.shield(read)

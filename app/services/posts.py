@@ -1,142 +1,299 @@
 """What users do with their posts. Reads go from the controllers straight to `app.storage.queries`."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Container, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from sys import getsizeof
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from app.batching import Batching
-from app.errors import IdempotencyKeyReused, PreconditionFailed
+from app.errors import QuotaExceeded
 from app.ports.unit_of_work import Transactions, UnitOfWork
-from models import IdempotencyKey, Post, PostCreate, PostRead, PostUpdate
+from app.quotas import Growth
+from app.services.batches import AppliedBatch, apply_batch
+from app.services.idempotency import earlier_use
+from app.services.preconditions import check_post, check_timeline
+from app.shares import Share
+from models import CreateOperation, IdempotencyKey, Post, PostBatch, PostCreate, PostRead, PostUpdate, UpdateOperation
 
 # A longer text gains nothing from a shared transaction, and a batch holds up to 64 of them in memory.
 _MAX_BATCHED_CHARACTERS = 16_384
+_MIB = 1_048_576
 
 
 class CreatedPost(NamedTuple):
-    """A post that is committed, by this request or by an earlier one with the same idempotency key."""
+    """A post that is committed, by this request or by an earlier one with the same idempotency key.
+
+    `timeline_version` is the version that the change made.
+    """
 
     post_id: UUID
-    is_replayed: bool
+    timeline_version: int
+    is_replayed: bool = False
+
+
+class UpdatedPost(NamedTuple):
+    """A post as an edit left it, which is committed, by this request or by an earlier one with the same key."""
+
+    post: PostRead
+    timeline_version: int
+    is_replayed: bool = False
+
+
+class DeletedPost(NamedTuple):
+    """The removal of a post, which is committed, by this request or by an earlier one with the same key."""
+
+    timeline_version: int
+    is_replayed: bool = False
 
 
 class PostService:
-    """Creates, edits and deletes one owner's posts. Posts of other users are treated as missing."""
+    """Creates, edits and deletes one owner's posts. Posts of other users are treated as missing.
+
+    `long_texts` bounds the memory of long texts that wait to be written.
+    """
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
-        self._create_batched = Batching(self._create_batch)
+        self.long_texts = Share("bytes of long texts", per_key=64 * _MIB, total=256 * _MIB)
+        self._create_batched = Batching(self._create_batch, owner_of=_owner_of)
 
-    async def create(self, owner_id: UUID, draft: PostCreate, idempotency_key: str | None = None) -> CreatedPost:
+    async def create(
+        self,
+        owner_id: UUID,
+        draft: PostCreate,
+        idempotency_key: str | None = None,
+        *,
+        if_version: Container[int] | None = None,
+    ) -> CreatedPost:
         """Add a post and return when it is committed, or return the post that the owner's key was used for before.
 
-        Posts that are created at the same time share a transaction (group commit), unless they have a key or are long.
+        Posts that are created at the same time share a transaction (group commit), unless they have a key or a
+        condition, or are long.
 
         Raises:
             IdempotencyKeyReused: The key was used within the last 24 hours, for another text.
+            PreconditionFailed: `if_version` is given, and the timeline's version is not in it.
+            QuotaExceeded: The owner has as many posts, or bytes of text, as one user may have.
+            TooManyRequests: Too many writes of the owner wait already.
             Unauthenticated: The owner is gone.
         """
-        if idempotency_key is None:
-            if len(draft.text) <= _MAX_BATCHED_CHARACTERS:
-                post_id = await self._create_batched((owner_id, draft))
-                if post_id is not None:
-                    return CreatedPost(post_id, is_replayed=False)
-            return CreatedPost(await self._transactions.run(_create, owner_id, draft), is_replayed=False)
-        return await self._transactions.run(_create_once, owner_id, draft, idempotency_key)
+        if idempotency_key is None and if_version is None and len(draft.text) <= _MAX_BATCHED_CHARACTERS:
+            created = await self._create_batched((owner_id, draft))
+            if created is not None:
+                return created
+        with self._held(owner_id, draft.text):
+            return await self._transactions.run_for(
+                owner_id, _create, owner_id, draft, idempotency_key=idempotency_key, if_version=if_version
+            )
 
     async def update(
-        self, owner_id: UUID, post_id: UUID, edit: PostUpdate, *, if_version: frozenset[int] | None = None
-    ) -> PostRead:
-        """Replace a post's text, and return the post when it is committed.
+        self,
+        owner_id: UUID,
+        post_id: UUID,
+        edit: PostUpdate,
+        idempotency_key: str | None = None,
+        *,
+        if_version: Container[int] | None = None,
+    ) -> UpdatedPost:
+        """Replace a post's text, and return the post when it is committed, or as it was when the key was used before.
 
         Raises:
+            IdempotencyKeyReused: The key was used within the last 24 hours, for another request.
             NotFound: The owner has no such post.
             PreconditionFailed: `if_version` is given, and the post's version is not in it.
+            QuotaExceeded: The text is longer than before, and the owner has no room for it.
+            TooManyRequests: Too many writes of the owner wait already.
         """
-        return await self._transactions.run(_update, owner_id, post_id, edit, if_version)
+        with self._held(owner_id, edit.text):
+            return await self._transactions.run_for(
+                owner_id, _update, owner_id, post_id, edit, idempotency_key=idempotency_key, if_version=if_version
+            )
 
-    async def delete(self, owner_id: UUID, post_id: UUID, *, if_version: frozenset[int] | None = None) -> None:
-        """Remove a post, and return when that is committed.
+    async def delete(
+        self,
+        owner_id: UUID,
+        post_id: UUID,
+        idempotency_key: str | None = None,
+        *,
+        if_version: Container[int] | None = None,
+    ) -> DeletedPost:
+        """Remove a post, and return when that is committed, by this request or an earlier one with the same key.
 
         Raises:
+            IdempotencyKeyReused: The key was used within the last 24 hours, for another request.
             NotFound: The owner has no such post.
             PreconditionFailed: `if_version` is given, and the post's version is not in it.
+            TooManyRequests: Too many writes of the owner wait already.
         """
-        await self._transactions.run(_delete, owner_id, post_id, if_version)
+        return await self._transactions.run_for(
+            owner_id, _delete, owner_id, post_id, idempotency_key=idempotency_key, if_version=if_version
+        )
 
-    async def _create_batch(self, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[UUID | None]:
+    async def apply(
+        self,
+        owner_id: UUID,
+        batch: PostBatch,
+        idempotency_key: str | None = None,
+        *,
+        if_version: Container[int] | None = None,
+    ) -> AppliedBatch:
+        """Carry out a batch, and return when it is committed: see `apply_batch`.
+
+        Raises:
+            TooManyRequests: Too many writes of the owner wait already.
+        """
+        texts = [each.text for each in batch.operations if isinstance(each, CreateOperation | UpdateOperation)]
+        with self._held(owner_id, *texts):
+            return await self._transactions.run_for(
+                owner_id, apply_batch, owner_id, batch, idempotency_key=idempotency_key, if_version=if_version
+            )
+
+    def _held(self, owner_id: UUID, *texts: str) -> AbstractContextManager[object]:
+        """Count the memory of long texts; thousands of short ones may wait without harm."""
+        if sum(map(len, texts)) <= _MAX_BATCHED_CHARACTERS:
+            return nullcontext()
+        return self.long_texts.hold(owner_id, sum(map(getsizeof, texts)))
+
+    async def _create_batch(self, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[CreatedPost | None]:
         return await self._transactions.run(_create_all, drafts)
 
 
-async def _create(unit: UnitOfWork, owner_id: UUID, draft: PostCreate) -> UUID:
-    version = await unit.users.advance_timeline(owner_id)
-    post, created = Post.write(owner_id, draft, version)
-    await unit.posts.add([post])
-    unit.record(created)
-    await unit.commit()
-    return post.id
+def _owner_of(item: tuple[UUID, PostCreate]) -> UUID:
+    return item[0]
 
 
-async def _create_once(unit: UnitOfWork, owner_id: UUID, draft: PostCreate, idempotency_key: str) -> CreatedPost:
-    # The key is read under the owner's lock: of two concurrent requests with one key, the second finds the first's
-    # post.
-    version = await unit.users.advance_timeline(owner_id)
-    earlier = await unit.idempotency_keys.get(owner_id, idempotency_key)
-    if earlier is not None:
-        if not earlier.is_of(draft):
-            raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
-        replayed = CreatedPost(earlier.post_id, is_replayed=True)
-        await unit.rollback()
+async def _create(
+    unit: UnitOfWork,
+    owner_id: UUID,
+    draft: PostCreate,
+    *,
+    idempotency_key: str | None,
+    if_version: Container[int] | None,
+) -> CreatedPost:
+    try:
+        version = await unit.users.advance_timeline(owner_id, Growth(1, draft.size))
+    except QuotaExceeded:
+        # The last post that there was room for may be this one.
+        user = await unit.users.lock(owner_id)
+        replayed = await _replayed(unit, owner_id, draft, idempotency_key, user.timeline_version)
+        if replayed is None:
+            raise
         return replayed
+    replayed = await _replayed(unit, owner_id, draft, idempotency_key, version - 1)
+    if replayed is not None:
+        return replayed
+    check_timeline(version - 1, if_version)
     post, created = Post.write(owner_id, draft, version)
     await unit.posts.add([post])
-    await unit.idempotency_keys.put(IdempotencyKey.of(owner_id, idempotency_key, draft, post.id))
     unit.record(created)
+    if idempotency_key is not None:
+        await unit.idempotency_keys.put(
+            IdempotencyKey.of(owner_id, idempotency_key, draft, post.id, timeline_version=version)
+        )
     await unit.commit()
-    return CreatedPost(post.id, is_replayed=False)
+    return CreatedPost(post.id, version)
 
 
-async def _create_all(unit: UnitOfWork, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[UUID | None]:
-    """Add posts of several owners, and return their ids: `None` for an owner who is gone or whose row is locked."""
-    counts = Counter(owner_id for owner_id, _ in drafts)
-    newest = await unit.users.advance_timelines(counts)
+async def _replayed(
+    unit: UnitOfWork, owner_id: UUID, draft: PostCreate, idempotency_key: str | None, version: int
+) -> CreatedPost | None:
+    """Return the post that the key was used for, and roll back; `None` without a key, or if it is a new one."""
+    if idempotency_key is None:
+        return None
+    earlier = await earlier_use(unit, owner_id, idempotency_key, draft)
+    if earlier is None or earlier.post_id is None:
+        return None
+    replayed = CreatedPost(earlier.post_id, earlier.timeline_version or version, is_replayed=True)
+    await unit.rollback()
+    return replayed
+
+
+async def _create_all(unit: UnitOfWork, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[CreatedPost | None]:
+    """Add posts of several owners, and return them.
+
+    It is `None` for an owner who is gone, has no room for all of them, or whose row is locked: these are added alone.
+    """
+    sizes = defaultdict[UUID, list[int]](list)
+    for owner_id, draft in drafts:
+        sizes[owner_id].append(draft.size)
+    counts = {owner_id: len(of_owner) for owner_id, of_owner in sizes.items()}
+    growth = {owner_id: Growth(len(of_owner), sum(of_owner)) for owner_id, of_owner in sizes.items()}
+    newest = await unit.users.advance_timelines(counts, growth)
     versions = {owner_id: iter(range(last - counts[owner_id] + 1, last + 1)) for owner_id, last in newest.items()}
-    posts, post_ids = list[Post](), list[UUID | None]()
+    posts, added = list[Post](), list[CreatedPost | None]()
     for owner_id, draft in drafts:
         if owner_id not in versions:
-            post_ids.append(None)
+            added.append(None)
             continue
-        post, created = Post.write(owner_id, draft, next(versions[owner_id]))
+        version = next(versions[owner_id])
+        post, created = Post.write(owner_id, draft, version)
         posts.append(post)
-        post_ids.append(post.id)
+        added.append(CreatedPost(post.id, version))
         unit.record(created)
     await unit.posts.add(posts)
     await unit.commit()
-    return post_ids
+    return added
 
 
 async def _update(
-    unit: UnitOfWork, owner_id: UUID, post_id: UUID, edit: PostUpdate, if_version: frozenset[int] | None
-) -> PostRead:
+    unit: UnitOfWork,
+    owner_id: UUID,
+    post_id: UUID,
+    edit: PostUpdate,
+    *,
+    idempotency_key: str | None,
+    if_version: Container[int] | None,
+) -> UpdatedPost:
     version = await unit.users.advance_timeline(owner_id)
-    post = await _get(unit, owner_id, post_id, if_version)
+    request = "" if idempotency_key is None else f"PATCH /posts/{post_id}\n{edit.text}"
+    if idempotency_key is not None:
+        earlier = await earlier_use(unit, owner_id, idempotency_key, request)
+        if earlier is not None:
+            # The text is the request's own.
+            fields = msgspec.json.decode(earlier.answer or b"{}") | {"text": edit.text}
+            replayed = UpdatedPost(
+                PostRead.model_validate(fields), earlier.timeline_version or version - 1, is_replayed=True
+            )
+            await unit.rollback()
+            return replayed
+    post = await unit.get(Post, owner_id, post_id)
+    check_post(post, if_version)
     unit.record(post.rewrite(edit, version))
+    updated = UpdatedPost(post.as_read(), version)
+    if idempotency_key is not None:
+        answer = updated.post.model_dump_json(exclude={"text"}).encode()
+        await unit.idempotency_keys.put(
+            IdempotencyKey.of(owner_id, idempotency_key, request, timeline_version=version, answer=answer)
+        )
     await unit.commit()
-    return post.as_read()
+    return updated
 
 
-async def _delete(unit: UnitOfWork, owner_id: UUID, post_id: UUID, if_version: frozenset[int] | None) -> None:
+async def _delete(
+    unit: UnitOfWork,
+    owner_id: UUID,
+    post_id: UUID,
+    *,
+    idempotency_key: str | None,
+    if_version: Container[int] | None,
+) -> DeletedPost:
     version = await unit.users.advance_timeline(owner_id)
-    post = await _get(unit, owner_id, post_id, if_version)
+    request = f"DELETE /posts/{post_id}"
+    if idempotency_key is not None:
+        earlier = await earlier_use(unit, owner_id, idempotency_key, request)
+        if earlier is not None:
+            replayed = DeletedPost(earlier.timeline_version or version - 1, is_replayed=True)
+            await unit.rollback()
+            return replayed
+    post = await unit.get(Post, owner_id, post_id)
+    check_post(post, if_version)
     await unit.delete(post)
     unit.record(post.removed(version))
+    if idempotency_key is not None:
+        await unit.idempotency_keys.put(IdempotencyKey.of(owner_id, idempotency_key, request, timeline_version=version))
     await unit.commit()
-
-
-async def _get(unit: UnitOfWork, owner_id: UUID, post_id: UUID, if_version: frozenset[int] | None) -> Post:
-    """Return the post to change, if its version is an expected one."""
-    post = await unit.get(Post, owner_id, post_id)
-    if if_version is not None and post.version not in if_version:
-        raise PreconditionFailed(f"The post is at version {post.version}.")
-    return post
+    return DeletedPost(version)

@@ -61,9 +61,9 @@ class PostLists:
             "overhead": policy.overhead_bytes,
         }
         posts, bounds = _statements(has_limit=limit is not None, has_before=before is not None)
-        while not (rows := await self._database.rows(posts, values)):
+        while not (rows := await self._database.rows_of(owner_id, posts, values)):
             # There are no posts, or too many: this tells which. If posts were added in between, they are read again.
-            found = await self._database.first(bounds, values)
+            found = await self._database.first_of(owner_id, bounds, values)
             if found is None:
                 raise Unauthenticated
             if found.size > policy.max_held_bytes:
@@ -87,7 +87,7 @@ class PostLists:
         Raises:
             Unauthenticated: There is no such owner.
         """
-        async with self._database.snapshot() as connection:
+        async with self._database.snapshot(owner_id) as connection:
             version, next_cursor = await _bounds(connection, owner_id, limit, before)
             yield Page(version, [], next_cursor)
             async for posts in self._newest_first(connection, owner_id, limit, before):
@@ -98,7 +98,7 @@ class PostLists:
         position = col(Post.position)
         after = 0
         while ahead := await self._sizes(connection, _are_after(owner_id, after), position, None):
-            for group in self._groups(ahead):
+            for group in groups(ahead, self._policy.part_bytes):
                 within = and_(col(Post.user_id) == owner_id, position.between(group[0].position, group[-1].position))
                 yield await _items(connection, within, position)
             after = ahead[-1].position
@@ -112,7 +112,7 @@ class PostLists:
             ahead = await self._sizes(connection, _are_wanted(owner_id, before), position.desc(), left)
             if not ahead:
                 return
-            for group in self._groups(ahead):
+            for group in groups(ahead, self._policy.part_bytes):
                 within = and_(col(Post.user_id) == owner_id, position.between(group[-1].position, group[0].position))
                 yield await _items(connection, within, position.desc())
             left = None if left is None else left - len(ahead)
@@ -125,17 +125,6 @@ class PostLists:
         at_most = self._policy.part_posts if limit is None else min(limit, self._policy.part_posts)
         statement = select(col(Post.position), col(Post.size)).where(are_wanted).order_by(order).limit(at_most)
         return (await connection.execute(statement)).all()
-
-    def _groups(self, ahead: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[list[Row[*tuple[Any, ...]]]]:
-        """Yield neighbours that fit into one part."""
-        group, total = [ahead[0]], ahead[0].size
-        for row in ahead[1:]:
-            if total + row.size > self._policy.part_bytes:
-                yield group
-                group, total = [], 0
-            group.append(row)
-            total += row.size
-        yield group
 
 
 @cache
@@ -187,6 +176,18 @@ async def _bounds(
 async def _items(connection: AsyncConnection, are_wanted: ColumnElement[bool], order: Any) -> list[PostItem]:
     rows = (await connection.execute(select(*COLUMNS).where(are_wanted).order_by(order))).all()
     return [PostItem(*row) for row in rows]
+
+
+def groups(ahead: Sequence[Row[*tuple[Any, ...]]], max_bytes: int) -> Iterator[list[Row[*tuple[Any, ...]]]]:
+    """Yield neighbours that together are no larger, or one that alone is."""
+    group, total = [ahead[0]], ahead[0].size
+    for row in ahead[1:]:
+        if total + row.size > max_bytes:
+            yield group
+            group, total = [], 0
+        group.append(row)
+        total += row.size
+    yield group
 
 
 def _are_wanted(owner_id: Any, before: Any | None) -> ColumnElement[bool]:

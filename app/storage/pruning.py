@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, false, inspect, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 from typing_extensions import override
@@ -13,13 +13,28 @@ from typing_extensions import override
 from app.database.engines import Database
 from app.periodic import PeriodicTask
 from app.storage.policy import RetentionPolicy
-from models import DeadLetter, DeliveryStatus, Erasure, IdempotencyKey, Session, StoredEvent, User, WebhookDelivery
+from models import (
+    DeadLetter,
+    DeliveryStatus,
+    Erasure,
+    IdempotencyKey,
+    Invitation,
+    Mail,
+    Session,
+    StoredEvent,
+    User,
+    Webhook,
+    WebhookDelivery,
+)
 from models.columns import now
 from models.erasure import OWNED
 
 
 class Pruner(PeriodicTask):
-    """Removes expired sessions and idempotency keys, old deliveries and events, and the rows of erased owners."""
+    """Removes expired sessions, keys and invitations, old events, deliveries and mails, and erased owners' rows.
+
+    It also forgets secrets of webhooks that do not sign any more.
+    """
 
     def __init__(self, database: Database, *, retention: RetentionPolicy, interval: timedelta) -> None:
         super().__init__("pruning", interval.total_seconds())
@@ -32,6 +47,8 @@ class Pruner(PeriodicTask):
                 col(WebhookDelivery.created_at) < now() - retention.deliveries,
                 col(WebhookDelivery.status) != DeliveryStatus.PENDING,
             ),
+            Mail: lambda: col(Mail.given_up_at) < now() - retention.mails,
+            Invitation: lambda: col(Invitation.expires_at) < now() - retention.invitations,
             StoredEvent: lambda: col(StoredEvent.occurred_at) < now() - retention.events,
         }
         self._exceptions: dict[type[SQLModel], ColumnElement[bool]] = {
@@ -57,7 +74,16 @@ class Pruner(PeriodicTask):
                 for model, is_due in self._rules.items():
                     removed += await self._remove(connection, model, is_due())
                 removed += await self._finish_erasures(connection)
+                await self._forget_old_secrets(connection)
         return removed
+
+    async def _forget_old_secrets(self, connection: AsyncConnection) -> None:
+        is_over = col(Webhook.previous_secret_until) < now()
+        if (await connection.execute(select(col(Webhook.id)).where(is_over).limit(1))).first() is not None:
+            async with self._database.writer.begin() as writing:
+                await writing.execute(
+                    update(Webhook).where(is_over).values(previous_secret=None, previous_secret_until=None)
+                )
 
     async def _finish_erasures(self, connection: AsyncConnection) -> int:
         removed = 0

@@ -16,10 +16,12 @@ from typing_extensions import override
 from app.database.engines import Database
 from app.errors import Deadlocked, NotFound
 from app.ports.unit_of_work import ChangeLog, Transactions, UnitOfWork
+from app.quotas import Quotas
 from app.storage.idempotency_keys import IdempotencyKeyRepository
+from app.storage.invitations import InvitationRepository
 from app.storage.policy import RetentionPolicy
 from app.storage.posts import PostRepository
-from app.storage.sessions import SessionRepository
+from app.storage.sessions import PersonalTokenRepository, SessionRepository
 from app.storage.users import UserRepository
 from app.storage.webhooks import WebhookRepository
 from events.bus import EventBus
@@ -47,13 +49,20 @@ class SqlUnitOfWork(UnitOfWork):
     """A unit of work on one database session."""
 
     def __init__(
-        self, session: AsyncSession, bus: EventBus, tracing: CommitTracing, retention: RetentionPolicy
+        self,
+        session: AsyncSession,
+        bus: EventBus,
+        tracing: CommitTracing,
+        retention: RetentionPolicy,
+        quotas: Quotas,
     ) -> None:
         changes = ChangeLog()
         super().__init__(changes)
-        self.users = UserRepository(session, changes, retention)
-        self.posts = PostRepository(session)
+        self.users = UserRepository(session, changes, retention, quotas)
+        self.posts = PostRepository(session, changes)
         self.sessions = SessionRepository(session)
+        self.invitations = InvitationRepository(session)
+        self.personal_tokens = PersonalTokenRepository(session)
         self.idempotency_keys = IdempotencyKeyRepository(session)
         self.webhooks = WebhookRepository(session)
         self.is_committed = False
@@ -62,11 +71,11 @@ class SqlUnitOfWork(UnitOfWork):
         self._tracing = tracing
 
     @override
-    async def add(self, row: SQLModel) -> None:
+    async def _add(self, row: SQLModel) -> None:
         self._session.add(row)
 
     @override
-    async def get(self, model: type[_Owned], owner_id: UUID, row_id: UUID) -> _Owned:
+    async def _get(self, model: type[_Owned], owner_id: UUID, row_id: UUID) -> _Owned:
         columns = inspect(model).columns
         statement = select(model).where(columns["id"] == row_id, columns["user_id"] == owner_id)
         row = (await self._session.exec(statement)).one_or_none()
@@ -75,7 +84,7 @@ class SqlUnitOfWork(UnitOfWork):
         return row
 
     @override
-    async def delete(self, row: SQLModel) -> None:
+    async def _delete(self, row: SQLModel) -> None:
         await self._session.delete(row)
 
     @override
@@ -112,7 +121,15 @@ class SqlUnitOfWork(UnitOfWork):
 class SqlTransactions(Transactions):
     """Opens units of work on a database, which publish to one bus."""
 
-    def __init__(self, database: Database, bus: EventBus, tracing: CommitTracing, retention: RetentionPolicy) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: EventBus,
+        tracing: CommitTracing,
+        retention: RetentionPolicy,
+        quotas: Quotas | None = None,
+    ) -> None:
+        super().__init__(quotas or Quotas())
         self._database = database
         self._retention = retention
         self._bus = bus
@@ -122,9 +139,12 @@ class SqlTransactions(Transactions):
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[SqlUnitOfWork]:
         async with self._database.writing() as session:
-            unit = SqlUnitOfWork(session, self._bus, self._tracing, self._retention)
+            unit = SqlUnitOfWork(session, self._bus, self._tracing, self._retention, self.quotas)
             try:
                 yield unit
+                if unit.is_committed:
+                    # A change must not be acknowledged that went to a file which is no longer there.
+                    self._database.check_file()
             except OperationalError as error:
                 # A failure after the commit must not make the change a second time.
                 if _is_deadlock(error) and not unit.is_committed:

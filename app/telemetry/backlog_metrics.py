@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from app.database.engines import Database
 from app.database.faults import FAULTS
+from app.delivery.mail_queue import MailQueue, MailStatus
 from app.delivery.outbox_inspection import ListenerStatus, OutboxInspection
 from app.delivery.webhook_queue import WebhookQueue
 from models.columns import now
@@ -19,10 +20,11 @@ _ANSWER_SECONDS = 2
 class BacklogMetrics:
     """Reads backlogs from the database. They are the same for every process."""
 
-    def __init__(self, database: Database, inspection: OutboxInspection, queue: WebhookQueue) -> None:
+    def __init__(self, database: Database, inspection: OutboxInspection, queue: WebhookQueue, mails: MailQueue) -> None:
         self._database = database
         self._inspection = inspection
         self._queue = queue
+        self._mails = mails
 
     async def read(self) -> list[Metric]:
         """Return the metrics, or only `postline_database_up` 0 if the database does not answer within two seconds."""
@@ -34,6 +36,7 @@ class BacklogMetrics:
                 is_up = True
                 found += _of_listeners(await self._inspection.status())
                 found.append(_of_deliveries(await self._queue.length()))
+                found += _of_mails(await self._mails.status())
         return [GaugeMetricFamily("postline_database_up", "1 where the database answers.", is_up), *found]
 
 
@@ -41,6 +44,17 @@ def _of_deliveries(count: int) -> Metric:
     return GaugeMetricFamily(
         "postline_webhook_deliveries_pending", "Deliveries that webhooks are still to be told.", count
     )
+
+
+def _of_mails(statuses: Sequence[MailStatus]) -> list[Metric]:
+    waiting = GaugeMetricFamily("postline_mails_waiting", "Mails that are still to be sent.", labels=["purpose"])
+    given_up = GaugeMetricFamily(
+        "postline_mails_given_up", "Mails of the last days that could not be sent.", labels=["purpose"]
+    )
+    for one in statuses:
+        waiting.add_metric([one.purpose], one.waiting)
+        given_up.add_metric([one.purpose], one.given_up)
+    return [waiting, given_up]
 
 
 def _of_listeners(listeners: Sequence[ListenerStatus]) -> list[Metric]:

@@ -1,5 +1,7 @@
 """Metrics in Prometheus' text format, for one process or for several workers."""
 
+import errno
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,7 +21,11 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+import app.telemetry.metrics_files  # noqa: F401 - reserves their disk space
+from app.errors import NotReady
 from app.periodic import PeriodicTask
+
+logger = logging.getLogger(__name__)
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -50,15 +56,19 @@ class Metrics(PeriodicTask):
     If `PROMETHEUS_MULTIPROC_DIR` names a folder, which must be empty when the service starts, each worker keeps its
     numbers in files there, and any worker answers for all. Requests are counted at once; other measurements of other
     workers are up to two seconds old. `read_others` returns metrics that no process knows by itself.
+
+    If the folder can't be used, the service serves without metrics, and says so once in the log.
     """
 
     def __init__(self, measures: Iterable[Measure], read_others: Callable[[], Awaitable[Iterable[Metric]]]) -> None:
         super().__init__("sharing metrics with the other workers", _SAMPLE_SECONDS)
         directory = os.environ.get(DIRECTORY_VARIABLE)
         self._directory = None if directory is None else Path(directory)
-        if self._directory is not None:
-            self._directory.mkdir(parents=True, exist_ok=True)
+        self._has_failed = False
         self._registry = CollectorRegistry()
+        self._by_request: dict[tuple[str, str, int], Histogram] = {}
+        self._read_others = read_others
+        self._samples: list[Callable[[], None]] = []
         self._requests = Histogram(
             "postline_http_request_duration_seconds",
             "Requests that have been answered, and how long that took.",
@@ -66,28 +76,57 @@ class Metrics(PeriodicTask):
             registry=self._registry,
             buckets=_BUCKETS,
         )
-        self._by_request: dict[tuple[str, str, int], Histogram] = {}
-        self._read_others = read_others
-        self._samples = _samples(measures, self._registry)
+        try:
+            if self._directory is not None:
+                self._directory.mkdir(parents=True, exist_ok=True)
+            self._samples = _samples(measures, self._registry)
+        except OSError as error:
+            self._report(error)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. Method, route and status are labels, so each must have few values."""
         key = (method, route, status)
         durations = self._by_request.get(key)
         if durations is None:
-            durations = self._by_request[key] = self._requests.labels(*key)
+            try:
+                durations = self._by_request[key] = self._requests.labels(*key)
+            except OSError as error:
+                self._report(error)
+                return
         durations.observe(seconds)
 
     async def exposition(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format.
+
+        Raises:
+            NotReady: Several workers share their metrics, and the folder for it can't be used.
+        """
         others = await self._read_others()
         self._sample()
         if self._directory is None:
             counted, processes = self._registry.collect(), [os.getpid()]
         else:
-            processes = _living(self._directory)
-            counted = MultiProcessCollector(None, str(self._directory)).collect()  # type: ignore[no-untyped-call]
+            processes, counted = self._of_all_workers(self._directory)
         return generate_latest(_Collected([*counted, *_of_processes(processes), *others]))
+
+    def _of_all_workers(self, directory: Path) -> tuple[list[int], Iterable[Metric]]:
+        try:
+            processes = _living(directory)
+            if os.getpid() not in processes:
+                # What is left is not what was counted.
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            collector = MultiProcessCollector(None, str(directory))  # type: ignore[no-untyped-call]
+            return processes, list(collector.collect())  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            self._report(error)
+            raise NotReady("The folder in which the workers share their metrics can't be used.") from None
+
+    def _report(self, error: OSError | ValueError) -> None:
+        """Log the first failure of the folder. Others follow from it."""
+        if not self._has_failed:
+            self._has_failed = True
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            logger.warning("the metrics folder can't be used, so metrics are missing: %s", why)
 
     @override
     async def tick(self) -> None:

@@ -6,6 +6,7 @@ from random import getrandbits
 
 from litestar.types import HTTPScope
 
+from app.auth.rate_limits import client_key
 from app.http.headers import header
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,6 +45,15 @@ class RequestContext:
     def route(self) -> str:
         """The route's template, such as `/posts/{postID}`, or `unknown` for an unknown address."""
         return self._scope.get("path_template", UNKNOWN_ROUTE)
+
+    @property
+    def client(self) -> str:
+        """Who asks: the user, or before log-in the client's address."""
+        user = self._scope.get("user")
+        if user is not None:
+            return str(user.user_id)
+        address = self._scope.get("client")
+        return client_key(address[0] if address else None)
 
     @property
     def trace(self) -> tuple[str, str]:

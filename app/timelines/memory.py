@@ -1,4 +1,4 @@
-"""Timeline versions from this process's memory, for a database that no other process writes to."""
+"""Timeline versions from this process's memory, for a database that no other process serves."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -30,16 +30,20 @@ class MemoryTimelines(Timelines):
         self,
         load: Callable[[UUID], Awaitable[TimelineState | None]],
         *,
+        require: Callable[[], None] = lambda: None,
         max_users: int = 10_000,
         clock: Callable[[], datetime] = now,
     ) -> None:
+        """Take the function that reads a state, and one that raises while the database can't be believed."""
         self._load = load
+        self._require = require
         self._clock = clock
         self._states: LRUCache[UUID, TimelineState] = LRUCache(max_users)
         self._loads: dict[UUID, object] = {}
 
     @override
     async def version(self, user_id: UUID, session_id: UUID) -> int | None:
+        self._require()
         state = self._states.get(user_id) or await self._load_state(user_id)
         if state is None:
             return None
@@ -59,6 +63,11 @@ class MemoryTimelines(Timelines):
         """Drop the user's state, so that the next look-up reads their sessions again."""
         self._loads.pop(event.user_id, None)
         self._states.pop(event.user_id, None)
+
+    def forget(self) -> None:
+        """Drop every user's state: another process may have changed any of them."""
+        self._loads.clear()
+        self._states.clear()
 
     async def _load_state(self, user_id: UUID) -> TimelineState | None:
         # A change that is published while the database is being read may be missing from what was read. That state

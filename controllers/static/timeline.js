@@ -1,38 +1,58 @@
-/** A person's timeline: read as a list, and read again whenever the feed announces a newer version. */
+/** A person's timeline: read as a list, and brought up to date by the changes whenever the feed announces some. */
 
+import { changed } from "./changes.js";
+import { messages, pause } from "./feed.js";
 import { Problem, Unreachable, reached, request } from "./session.js";
 
-const FIRST_POSTS = 20;
-// The service accepts no larger limit. Without a limit, it answers with all posts.
+const PAGE_POSTS = 20;
+// The service accepts no larger limit.
 const MAX_LIMIT = 1000;
-
-// The service sends a heartbeat every 15 seconds, so a connection without data for this long is dead.
-const HEARTBEAT_TIMEOUT_MILLISECONDS = 40_000;
-// The delay between attempts to connect.
-const MIN_DELAY_MILLISECONDS = 500;
-const MAX_DELAY_MILLISECONDS = 30_000;
 
 export class Timeline {
   #show;
-  #etag = null;
-  #limit = FIRST_POSTS;
+  #search;
+  // The posts read so far, newest first, and where the next page of the list begins: null if there is none.
+  #posts = [];
+  #cursor = null;
+  // The timeline version of the posts, which is the number in the list's ETag and in the ids of the feed.
+  #version = null;
   #reading = Promise.resolve();
+  #current = new AbortController();
 
-  /** `show(posts, hasMore)` is called with every list that differs from the last one. */
-  constructor(show) {
+  /**
+   * Only posts with the text `search` are read, if it is not "". `show(posts, hasMore, search)` is called whenever the
+   * list has changed.
+   */
+  constructor(search, show) {
+    this.#search = search;
     this.#show = show;
   }
 
-  /** Reads the list if it has changed. Reads run one at a time, so an older list never replaces a newer one. */
-  read() {
-    const read = () => this.#read();
-    return (this.#reading = this.#reading.then(read, read));
+  /** Reads the posts with this text instead, or all. What is under way for another text is cancelled. */
+  search(text) {
+    this.#search = text;
+    this.#posts = [];
+    this.#cursor = null;
+    this.#version = null;
+    this.#current.abort();
+    return this.read();
   }
 
-  /** Doubles the number of posts, and reads the list. */
+  /** Brings the list up to date. */
+  read() {
+    return this.#inTurn((signal) => this.#read(signal));
+  }
+
+  /** Reads the next page of the list too. */
   more() {
-    this.#limit *= 2;
-    return this.#readAnew();
+    return this.#inTurn(async (signal) => {
+      if (this.#cursor === null) return;
+      const { posts, cursor } = await this.#page(PAGE_POSTS, this.#cursor, signal);
+      // They may be newer than the others. What changed in between is then told once more.
+      this.#posts = this.#posts.concat(posts);
+      this.#cursor = cursor;
+      this.#showPosts();
+    });
   }
 
   /**
@@ -51,10 +71,10 @@ export class Timeline {
       document.addEventListener("visibilitychange", drop, { signal: until });
       try {
         await this.read();
-        for await (const { event, id } of changes(this.#version, until)) {
+        for await (const { event, id } of messages(this.#version, until)) {
           failures = 0;
           say(true);
-          if (event === "reset") await this.#readAnew();
+          if (event === "reset") await this.#inTurn((turn) => this.#readList(turn));
           else if (event && Number(id) > this.#version) await this.read();
         }
       } catch (error) {
@@ -69,80 +89,85 @@ export class Timeline {
     }
   }
 
-  /** The timeline version of the list, which is the number in its ETag and in the ids of the feed. */
-  get #version() {
-    return Number(this.#etag.match(/\d+/)[0]);
-  }
-
-  #readAnew() {
-    // With a different limit or after a reset, the list may differ although its version is the same.
-    this.#etag = null;
-    return this.read();
-  }
-
-  async #read() {
-    const response = await request(this.#limit > MAX_LIMIT ? "/posts" : `/posts?limit=${this.#limit}`, {
-      headers: this.#etag ? { "If-None-Match": this.#etag } : {},
-    });
-    if (response.status === 304) return;
-    const posts = await reached(response.json());
-    this.#etag = response.headers.get("ETag");
-    this.#show(posts, response.headers.has("Link"));
-  }
-}
-
-/** Yields the feed's messages, including comments. EventSource can't send a token. */
-async function* changes(after, signal) {
-  const silence = new AbortController();
-  let timer;
-  const listen = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), HEARTBEAT_TIMEOUT_MILLISECONDS);
-  };
-  listen();
-  try {
-    const response = await request("/posts/events", {
-      // Firefox sends one cacheable request per URL at a time: another window would wait for this one.
-      cache: "no-store",
-      headers: { "Last-Event-ID": after },
-      signal: AbortSignal.any([signal, silence.signal]),
-    });
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    for (;;) {
-      const { done, value } = await reached(reader.read());
-      if (done) return;
-      listen();
-      const messages = (text + value).split("\n\n");
-      text = messages.pop();
-      for (const message of messages) {
-        yield Object.fromEntries(message.split("\n").map((line) => line.split(/: ?(.*)/s, 2)));
+  /** Reads run one at a time, so an older state never replaces a newer one. */
+  #inTurn(work) {
+    const run = async () => {
+      for (;;) {
+        const { signal } = (this.#current = new AbortController());
+        try {
+          return await work(signal);
+        } catch (error) {
+          // Something else is searched for by now.
+          if (!signal.aborted) throw error;
+        }
       }
+    };
+    return (this.#reading = this.#reading.then(run, run));
+  }
+
+  async #read(signal) {
+    if (this.#version === null) return this.#readList(signal);
+    // Only the service knows what a search finds.
+    if (this.#search) return this.#readList(signal, { "If-None-Match": `"${this.#version}"` });
+    const changes = await this.#changes(signal);
+    const posts = changes && changed(this.#posts, changes.changes);
+    if (!posts) return this.#readList(signal);
+    this.#version = changes.version;
+    if (!changes.changes.length) return;
+    this.#posts = posts;
+    this.#showPosts();
+  }
+
+  /** Returns the changes since the list's version, or null if they are not kept, or more than the list is worth. */
+  async #changes(signal) {
+    try {
+      const response = await request(`/posts/changes?since=${this.#version}`, { signal });
+      const changes = await reached(response.json());
+      signal.throwIfAborted();
+      return changes.has_more ? null : changes;
+    } catch (error) {
+      if (error.status !== 410) throw error;
+      return null;
     }
-  } finally {
-    clearTimeout(timer);
-    silence.abort();
+  }
+
+  /** Reads the list from its beginning, as many posts as are there already. */
+  async #readList(signal, headers = {}) {
+    const page = await this.#page(Math.max(PAGE_POSTS, this.#posts.length), null, signal, headers);
+    if (!page) return;
+    this.#posts = page.posts;
+    this.#cursor = page.cursor;
+    this.#version = page.version;
+    this.#showPosts();
+  }
+
+  /** Returns `count` posts or more from there on, unless there are fewer, or null if none has changed. */
+  async #page(count, cursor, signal, headers) {
+    let posts = [];
+    let version;
+    do {
+      const query = new URLSearchParams({ limit: Math.min(MAX_LIMIT, count) });
+      if (cursor) query.set("cursor", cursor);
+      if (this.#search) query.set("q", this.#search);
+      const response = await request(`/posts?${query}`, { headers, signal });
+      if (response.status === 304) return null;
+      posts = posts.concat(await reached(response.json()));
+      // Of several pages, the first may be the oldest.
+      version ??= Number(response.headers.get("ETag").match(/\d+/)[0]);
+      cursor = nextCursor(response);
+      headers = {};
+      // A page of a search may have fewer posts than the limit, even none, before the last page.
+    } while (cursor && posts.length < count);
+    signal.throwIfAborted();
+    return { posts, cursor, version };
+  }
+
+  #showPosts() {
+    this.#show(this.#posts, this.#cursor !== null, this.#search);
   }
 }
 
-/**
- * Waits with exponential backoff, and while the window is hidden. Ends early when the network is back or the window
- * becomes visible.
- */
-function pause(failures, signal) {
-  const delay = Math.min(MAX_DELAY_MILLISECONDS, MIN_DELAY_MILLISECONDS * 2 ** failures);
-  return new Promise((resolve) => {
-    const over = new AbortController();
-    const end = () => {
-      if (document.hidden && !signal.aborted) return;
-      over.abort();
-      resolve();
-    };
-    // Jitter, so that not all clients reconnect at once.
-    const timer = setTimeout(end, delay * (0.5 + Math.random() / 2));
-    over.signal.addEventListener("abort", () => clearTimeout(timer));
-    for (const [target, name] of [[window, "online"], [document, "visibilitychange"], [signal, "abort"]]) {
-      target.addEventListener(name, end, { signal: over.signal });
-    }
-  });
+function nextCursor(response) {
+  const next = response.headers.get("Link")?.match(/<(.*?)>/)[1];
+  return next ? new URL(next, location).searchParams.get("cursor") : null;
 }

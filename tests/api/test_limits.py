@@ -1,9 +1,11 @@
 """Guessing is slow."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from httpx import AsyncClient, Response
+from httpx import ASGITransport, AsyncClient, Response
 from litestar import Litestar
 
 from app.application import create_app
@@ -48,6 +50,48 @@ async def test_the_wait_holds_for_the_right_password_too_but_not_for_other_accou
     right = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
     assert_limited(right, "login", "q=3;w=60")
     assert (await client.post("/auth/login", json={"email": bob.email, "password": PASSWORD})).status_code == 200
+
+
+class TestWithManyClients:
+    @pytest.fixture
+    def app(self, settings: Settings) -> Litestar:
+        limits = {"failure_limits": "3/minute", "account_failure_limits": "8/hour"}
+        return create_app(settings.model_copy(update=limits))
+
+    @asynccontextmanager
+    async def at(self, app: Litestar, address: str) -> AsyncIterator[AsyncClient]:
+        """Yield a client of the running service at another address."""
+        transport = ASGITransport(app, client=(address, 50_000))  # type: ignore[arg-type]
+        async with AsyncClient(transport=transport, base_url="http://postline") as client:
+            yield client
+
+    async def test_a_stranger_locks_out_their_own_address_only(self, app: Litestar, ada: Person) -> None:
+        right = {"email": ada.email, "password": PASSWORD}
+        async with self.at(app, "192.0.2.66") as stranger, self.at(app, "192.0.2.7") as owner:
+            for _ in range(3):
+                assert_problem(await fail_to_log_in(stranger, ada.email.upper()), 401)
+
+            assert_limited(await stranger.post("/auth/login", json=right), "login", "q=3;w=60")
+            assert (await owner.post("/auth/login", json=right)).status_code == 200
+
+    @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
+    async def test_many_addresses_together_have_a_limit_that_no_known_one_waits_for(
+        self, app: Litestar, ada: Person, email: str
+    ) -> None:
+        for number in range(8):
+            async with self.at(app, f"198.51.100.{number}") as bot:
+                assert_problem(await fail_to_log_in(bot, email), 401)
+
+        async with self.at(app, "198.51.100.99") as bot:
+            assert_limited(
+                await bot.post("/auth/login", json={"email": email, "password": PASSWORD}), "account", "q=8;w=3600"
+            )
+            # With a session of hers, Ada comes in from there too, and from where she signed up without one.
+            form = {"email": ada.email, "password": PASSWORD}
+            assert (
+                await Person(bot, ada.email, ada.tokens).request("POST", "/auth/login", json=form)
+            ).status_code == 200
+        assert (await ada.client.post("/auth/login", json=form)).status_code == 200
 
 
 async def test_no_number_of_attempts_at_once_gets_past_the_limit(client: AsyncClient, ada: Person) -> None:

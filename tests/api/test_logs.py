@@ -1,8 +1,10 @@
 """The log: what each line tells, and what none ever does."""
 
 import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from httpx import AsyncClient
 from litestar import Litestar
@@ -10,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.application import create_app
 from app.settings import Environment, Settings
+from models import SignUp, UserRead
 from tests.api.conftest import Log
 from tests.api.people import PASSWORD, Person
 
@@ -111,7 +114,7 @@ class TestWithEveryRequestLogged:
         ]  # fmt: skip
         authorized = {"authorization": f"Bearer {ada.tokens['access_token']}"}
 
-        await client.post("/auth/signup", json=form)
+        await client.post("/auth/signup", json=form | {"invite": secret})
         await client.post("/auth/signup", json=form)
         await client.post("/auth/login", json=form | {"password": secret})
         await client.post("/auth/login", content=secret.encode(), headers={"content-type": f"text/{secret}"})
@@ -127,7 +130,11 @@ class TestWithEveryRequestLogged:
         for method, path in (("GET", "/posts"), ("POST", "/posts"), ("GET", "/posts/events"), ("GET", f"/{secret}")):
             await client.request(method, path, headers=everywhere)
             await client.request(method, path, headers=[*everywhere[1:], (b"authorization", b"Bearer " + b"x" * 99)])
-        for failure in (RuntimeError(), OperationalError(f"SELECT '{secret}'", {"password": secret}, Exception(2013))):
+        for failure in (
+            RuntimeError(),
+            OperationalError(f"SELECT '{secret}'", {"password": secret}, Exception(2013)),
+            *quoting(secret),
+        ):
             monkeypatch.setattr(app.state.service.database, "writing", raising(failure))
             assert (await ada.request("POST", "/posts", json={"text": secret})).status_code >= 500
 
@@ -144,6 +151,27 @@ class TestWithEveryRequestLogged:
         await ada.get("/posts")
 
         assert log.take().count("/posts") == 1
+
+
+def quoting(value: str) -> Iterator[Exception]:
+    """Yield exceptions whose messages hold the value: alone, as the cause of another, and in a group."""
+    provoking: list[Callable[[], object]] = [
+        lambda: SignUp(email=value, password=value),
+        lambda: UserRead.model_validate({"email": value}),
+        lambda: int(value),
+        lambda: dict[str, str]()[value],
+        f"{value}\ud800".encode,
+        lambda: msgspec.convert({value: value}, dict[str, int]),
+    ]
+    for provoke in provoking:
+        try:
+            provoke()
+        except (ValueError, LookupError, msgspec.MsgspecError) as error:
+            yield error
+            outer = RuntimeError("could not go on")
+            outer.__cause__ = error
+            yield outer
+            yield ExceptionGroup("several", [error])
 
 
 def raising(failure: Exception) -> Any:

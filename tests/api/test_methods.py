@@ -82,3 +82,19 @@ async def test_head_knows_the_condition_of_a_read(ada: Person) -> None:
 
 async def test_head_opens_nothing_without_a_token(client: AsyncClient) -> None:
     assert (await client.head("/posts")).status_code == 401
+
+
+async def test_patch_takes_a_merge_patch_and_says_what_it_takes(client: AsyncClient, ada: Person) -> None:
+    path = f"/posts/{await ada.add('hello')}"
+    merge_patch = {"content-type": "application/merge-patch+json"}
+
+    taken = await ada.request("PATCH", path, content=b'{"text":"goodbye"}', headers=merge_patch)
+    refused = await ada.request("PATCH", path, content=b"text", headers={"content-type": "text/plain"})
+    elsewhere = await ada.request("POST", "/posts", content=b'{"text":"hello"}', headers=merge_patch)
+
+    assert (taken.status_code, taken.json()["text"]) == (200, "goodbye")
+    assert_problem(refused, 415)
+    assert_problem(elsewhere, 415)
+    told = {response.headers.get("accept-patch") for response in (refused, await client.options(path))}
+    assert told == {"application/json, application/merge-patch+json"}
+    assert "accept-patch" not in elsewhere.headers

@@ -184,7 +184,8 @@ async def test_a_client_that_leaves_before_it_is_answered_is_no_error_of_the_ser
 async def test_connections_in_use_are_counted_by_pool(app: Litestar, client: AsyncClient) -> None:
     read, snapshot = (f'postline_database_connections_in_use{{pool="{pool}"}}' for pool in ("read", "snapshot"))
 
-    async with app.state.service.database.snapshot() as first, app.state.service.database.snapshot() as second:
+    database, owner_id = app.state.service.database, UUID(int=1)
+    async with database.snapshot(owner_id) as first, database.snapshot(owner_id) as second:
         assert first is not second
         await until(client, snapshot, 2)
         # The relay and the pruning read now and then.

@@ -7,15 +7,31 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient
+from jsonschema import Draft202012Validator
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from openapi_spec_validator import validate
 
+from tests.api.document import operations
 from tests.api.people import PASSWORD, Person, assert_problem
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLIC = {"/auth/signup", "/auth/login", "/auth/refresh", "/health/live", "/health/ready", "/metrics"}
+OPTIONAL = {
+    "Problem": {"errors", "quota", "limit", "used", "version", "reason"},
+    "SignUp": {"invite"},
+    "ImportProblem": {"errors", "quota", "limit", "used", "version", "reason", "line", "created", "skipped"},
+    "WebhookCreate": {"events"},
+    "PersonalTokenCreate": {"expires_at"},
+    "WebhookUpdate": {"enabled", "url", "events"},
+    "UpdateOperation": {"if_version"},
+    "DeleteOperation": {"if_version"},
+}
+PUBLIC = {"/auth/signup", "/auth/login", "/auth/refresh", "/health/live", "/health/ready", "/metrics"} | {
+    "/auth/password-reset",
+    "/auth/password-reset/confirm",
+    "/me/email/confirm",
+}
 
 
 @pytest.fixture
@@ -25,10 +41,6 @@ async def document(client: AsyncClient) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/json"
     body: dict[str, Any] = response.json()
     return body
-
-
-def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(method, path): item[method] for path, item in document["paths"].items() for method in item}
 
 
 async def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
@@ -83,7 +95,7 @@ async def test_every_error_is_described_as_a_problem_document(document: dict[str
         for status, answer in item["responses"].items():
             if int(status) >= 400:
                 content = answer["content"]["application/problem+json"]
-                assert content["schema"]["$ref"].endswith("/Problem"), route
+                assert content["schema"]["$ref"].endswith(("/Problem", "/ImportProblem")), route
                 assert answer["description"]
 
 
@@ -92,8 +104,8 @@ async def test_every_body_and_success_has_an_example(document: dict[str, Any]) -
         bodies = [item["requestBody"]] if "requestBody" in item else []
         answers = [answer for status, answer in item["responses"].items() if status in {"200", "201"}]
         for body in bodies + answers:
-            (media,) = body["content"].values()
-            assert media.get("example") or media.get("examples"), item["operationId"]
+            for media in body["content"].values():
+                assert media.get("example") or media.get("examples"), item["operationId"]
 
 
 async def test_every_error_documents_the_headers_that_say_what_to_do(document: dict[str, Any]) -> None:
@@ -108,6 +120,13 @@ async def test_every_error_documents_the_headers_that_say_what_to_do(document: d
             assert set(item["responses"].get(status, {}).get("headers", headers)) == headers
 
 
+async def test_no_field_is_null_by_default_and_no_204_has_content(document: dict[str, Any]) -> None:
+    for schema in document["components"]["schemas"].values():
+        assert [name for name, field in schema.get("properties", {}).items() if field.get("default", 0) is None] == []
+    for item in operations(document).values():
+        assert "content" not in item["responses"].get("204", {}), item["operationId"]
+
+
 async def test_a_304_documents_what_it_repeats(document: dict[str, Any]) -> None:
     listed = document["paths"]["/posts"]["get"]["responses"]["304"]
     read = document["paths"]["/posts/{postID}"]["get"]["responses"]["304"]
@@ -120,12 +139,54 @@ async def test_an_answer_always_has_all_its_fields(document: dict[str, Any]) -> 
         media["schema"]["$ref"].rpartition("/")[2]
         for item in operations(document).values()
         for media in item.get("requestBody", {}).get("content", {}).values()
-    }
+        if "$ref" in media["schema"]
+    } | {"CreateOperation", "UpdateOperation", "DeleteOperation"}
 
     for name, schema in document["components"]["schemas"].items():
         optional = set(schema.get("properties", {})) - set(schema.get("required", []))
-        assert optional == {"Problem": {"errors"}, "WebhookCreate": {"events"}}.get(name, set())
+        assert optional == OPTIONAL.get(name, set())
         assert (schema.get("additionalProperties") is False) == (name in bodies)
+
+
+async def test_head_is_documented_as_get_without_content(document: dict[str, Any]) -> None:
+    for item in document["paths"].values():
+        assert ("head" in item) == ("get" in item)
+    listed, headers = document["paths"]["/posts"]["get"], document["paths"]["/posts"]["head"]
+
+    assert headers["operationId"] == "listPostsHeaders"
+    assert headers["parameters"] == listed["parameters"]
+    assert headers["responses"].keys() == listed["responses"].keys()
+    assert headers["responses"]["200"]["headers"] == listed["responses"]["200"]["headers"]
+    assert "content" not in headers["responses"]["200"]
+
+
+async def test_patch_documents_what_it_takes(document: dict[str, Any]) -> None:
+    for (method, _), item in operations(document).items():
+        if method == "patch":
+            assert set(item["requestBody"]["content"]) == {"application/json", "application/merge-patch+json"}
+            assert "Accept-Patch" in item["responses"]["415"]["headers"]
+
+
+async def test_answers_may_grow_by_values_but_requests_may_not(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    assert schemas["WebhookCreate"]["properties"]["events"]["items"] == {"$ref": "#/components/schemas/EventType"}
+    assert schemas["EventType"]["enum"] == ["post.created", "post.updated", "post.deleted"]
+    assert "enum" not in schemas["WebhookRead"]["properties"]["events"]["items"]
+    assert "post.created" in schemas["WebhookRead"]["properties"]["events"]["items"]["x-extensible-enum"]
+
+
+async def test_what_the_feed_and_webhooks_send_is_described(document: dict[str, Any]) -> None:
+    media = document["paths"]["/posts/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    types = document["components"]["schemas"]["EventType"]["enum"]
+
+    assert set(media["x-event-data"]) == {*types, "reset"}
+    assert set(document["webhooks"]) == set(types)
+    for name, webhook in document["webhooks"].items():
+        (content,) = webhook["post"]["requestBody"]["content"].values()
+        assert content["example"]["data"]["type"] == name
+        schema = {"components": document["components"], **content["schema"]}
+        Draft202012Validator(schema).validate(content["example"])
 
 
 async def test_text_that_is_refused_is_refused_by_the_document(document: dict[str, Any]) -> None:
@@ -220,7 +281,7 @@ async def test_the_document_is_what_the_command_line_prints(app: Litestar, docum
 async def test_the_documented_problems_are_those_that_are_answered(
     document: dict[str, Any], ada: Person, path: str, body: dict[str, str], status: int
 ) -> None:
-    (content,) = document["paths"][path]["post"]["responses"][str(status)]["content"].values()
+    (content,) = operations(document)["post", path]["responses"][str(status)]["content"].values()
 
     problem = (await ada.client.post(path, json=body)).json()
 

@@ -1,7 +1,9 @@
-"""The dashboard and the alerts: they ask for nothing that the service does not tell."""
+"""The dashboard, the alerts and the unit: they ask for nothing that the service lacks, and their tools agree."""
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from app.application import create_app
 from app.settings import Settings
 from tests.api.conftest import serve
 from tests.scraping import samples
+from tests.services import program
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations"
 DASHBOARD = json.loads((OPERATIONS / "dashboard.json").read_text())
@@ -84,3 +87,34 @@ def test_every_alert_is_explained() -> None:
     assert all(
         alert["annotations"]["summary"] and alert["labels"]["severity"] in {"page", "ticket"} for alert in ALERTS
     )
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+def test_the_manifests_name_settings_and_routes_that_exist(app: Litestar) -> None:
+    manifests = yaml.safe_load_all((OPERATIONS / "kubernetes.yaml").read_text())  # type: ignore[no-untyped-call]
+    by_kind: dict[str, Any] = {manifest["kind"]: manifest for manifest in manifests}
+    [container] = by_kind["Deployment"]["spec"]["template"]["spec"]["containers"]
+    probes = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")]
+
+    assert {name.lower() for name in by_kind["ConfigMap"]["data"]} <= {*Settings.model_fields, "credentials_directory"}
+    assert set(probes) <= {route.path for route in app.routes}
+
+
+def test_prometheus_takes_the_rules() -> None:
+    accept(program("promtool"), "check", "rules", str(OPERATIONS / "alerts.yml"))
+
+
+def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
+    unit = tmp_path / "postline.service"
+    written = (OPERATIONS / "postline.service").read_text()
+    # It has to be an executable that is there.
+    unit.write_text(written.replace("/opt/postline/bin/postline", sys.executable))
+
+    accept(program("systemd-analyze"), "verify", "--man=no", str(unit))
+    # From 0 for what can do nothing to 10 for what can do everything, in tenths.
+    accept(program("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager", str(unit))
+
+
+def accept(*command: str) -> None:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -1,10 +1,18 @@
 """The page's files: what they are sent as, that they are kept, and that they are all there is."""
 
+import base64
+import json
 import re
+from hashlib import sha256
 
 import pytest
 from httpx import AsyncClient
 
+from app.application import serve_over_http
+from app.service import build_service
+from app.settings import Environment, Settings
+from controllers.page_version import FILES
+from tests.api.conftest import serve
 from tests.api.people import assert_problem
 
 
@@ -13,9 +21,12 @@ from tests.api.people import assert_problem
     [
         ("/", "text/html"),
         ("/static/page.js", "text/javascript"),
+        ("/static/account.js", "text/javascript"),
         ("/static/session.js", "text/javascript"),
         ("/static/style.css", "text/css"),
         ("/static/icon.svg", "image/svg+xml"),
+        ("/static/manifest.webmanifest", "application/manifest+json"),
+        ("/service-worker.js", "text/javascript"),
         ("/docs/assets/swagger-ui-bundle.js", "text/javascript"),
     ],
 )
@@ -53,6 +64,40 @@ async def test_there_is_no_other_file(client: AsyncClient, path: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_the_page_is_only_read(client: AsyncClient, method: str) -> None:
     assert_problem(await client.request(method, "/"), 405)
+
+
+@pytest.mark.parametrize(("environment", "is_offered"), [("development", True), ("production", False)])
+async def test_the_page_offers_a_new_password_where_the_service_can_mail_a_link(
+    settings: Settings, environment: str, *, is_offered: bool
+) -> None:
+    settings = settings.model_copy(update={"environment": Environment(environment)})
+    async with serve(serve_over_http(build_service(settings))) as client:
+        page = await client.get("/")
+
+    assert 'id="forgot" class="quiet"' in page.text
+    assert ("hidden data-needs-mail" not in page.text) is is_offered
+
+
+async def test_the_service_worker_knows_every_file_by_its_digest(client: AsyncClient) -> None:
+    script = (await client.get("/service-worker.js")).text
+    found = re.search(r"const FILES = (\{.*?\});", script, re.DOTALL)
+    assert found is not None
+    files: dict[str, str] = json.loads(found[1])
+
+    names = {path.name for path in FILES.iterdir()} - {"service-worker.js"}
+    assert set(files) == {"./", *(f"static/{name}" for name in names)}
+    assert (await client.get("/")).headers["etag"] in script.partition("\n")[0]
+    for path, digest in files.items():
+        content = (await client.get(f"/{path.removeprefix('./')}")).content
+        assert digest == f"sha256-{base64.b64encode(sha256(content).digest()).decode()}"
+
+
+async def test_the_manifest_names_icons_that_exist(client: AsyncClient) -> None:
+    manifest = (await client.get("/static/manifest.webmanifest")).json()
+
+    assert (manifest["start_url"], manifest["scope"]) == ("..", "..")
+    for icon in manifest["icons"]:
+        assert (await client.get(f"/static/{icon['src']}")).headers["content-type"] == icon["type"]
 
 
 async def test_the_page_is_no_part_of_the_contract(client: AsyncClient) -> None:

@@ -14,6 +14,9 @@ from app.storage.queries import DatabaseQueries
 from models import PostCreate
 from tests.api.conftest import Fired, serve
 from tests.api.people import Person, assert_problem
+from tests.conftest import on_every_database
+
+pytestmark = on_every_database
 
 HIT, MISS = "postline; hit", "postline; fwd=miss"
 

@@ -8,7 +8,10 @@ from uuid_utils.compat import uuid7
 
 from tests.api.conftest import Fired
 from tests.api.people import Person, assert_problem
+from tests.conftest import on_every_database
 from tests.factories import TEXTS
+
+pytestmark = on_every_database
 
 
 async def test_an_added_post_is_answered_with_its_id_and_address(ada: Person, fired: Fired) -> None:

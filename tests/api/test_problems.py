@@ -30,10 +30,10 @@ async def test_an_unknown_address_is_not_found(client: AsyncClient, path: str) -
 
 
 async def test_a_body_with_many_faults_gets_a_list_of_the_first(ada: Person) -> None:
-    response = await ada.request("POST", "/posts", json={f"field{number}": 1 for number in range(5000)})
+    response = await ada.request("POST", "/posts", json={f"field{number}": 1 for number in range(100)})
 
     assert response.status_code == 400
-    assert len(response.json()["errors"]) == 100
+    assert len(response.json()["errors"]) == 10
 
 
 @pytest.mark.parametrize(

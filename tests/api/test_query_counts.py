@@ -1,5 +1,6 @@
 """What each request costs in statements; one more is a change somebody should have meant."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +11,7 @@ import pytest
 from litestar import Litestar
 from sqlalchemy import event
 
+from app.auth.personal_tokens import issue
 from app.database.driver_pool import DriverPool
 from tests.api.people import Person
 
@@ -107,6 +109,18 @@ async def test_an_edited_post(app: Litestar, ada: Person, look_up: list[str], be
     with counted(app) as statements:
         await ada.request("PATCH", f"/posts/{post_id}", json={"text": "second"})
 
+    # The version, the post, how many bytes the user has, and the event.
+    assert sorted(statements) == sorted([*look_up, *begin, "UPDATE", "SELECT", "UPDATE", "UPDATE", "INSERT"])
+
+
+async def test_an_edited_post_that_stays_as_long(
+    app: Litestar, ada: Person, look_up: list[str], begin: list[str]
+) -> None:
+    post_id = await ada.add("first")
+
+    with counted(app) as statements:
+        await ada.request("PATCH", f"/posts/{post_id}", json={"text": "other"})
+
     assert sorted(statements) == sorted([*look_up, *begin, "UPDATE", "SELECT", "UPDATE", "INSERT"])
 
 
@@ -116,4 +130,77 @@ async def test_a_deleted_post(app: Litestar, ada: Person, look_up: list[str], be
     with counted(app) as statements:
         await ada.request("DELETE", f"/posts/{post_id}")
 
-    assert sorted(statements) == sorted([*look_up, *begin, "UPDATE", "SELECT", "DELETE", "INSERT"])
+    assert sorted(statements) == sorted([*look_up, *begin, "UPDATE", "SELECT", "DELETE", "UPDATE", "INSERT"])
+
+
+async def script_of(ada: Person) -> Person:
+    """Return what sends a personal token of hers, which this process has not seen yet."""
+    body = {"name": "a script", "scopes": ["posts:read", "posts:write"]}
+    created = (await ada.request("POST", "/me/tokens", json=body)).json()
+    return Person(ada.client, ada.email, {"access_token": created["token"]})
+
+
+async def test_a_cached_list_costs_a_personal_token_no_more(app: Litestar, ada: Person, look_up: list[str]) -> None:
+    script = await script_of(ada)
+    await script.add("hello")
+    await script.get("/posts")
+
+    with counted(app) as statements:
+        response = await script.get("/posts")
+
+    assert response.headers["cache-status"] == "postline; hit"
+    assert statements == look_up
+
+
+async def test_the_first_request_with_a_personal_token_costs_one_more(
+    app: Litestar, ada: Person, look_up: list[str]
+) -> None:
+    await ada.add("hello")
+    script = await script_of(ada)
+    await ada.get("/posts")
+
+    with counted(app) as statements:
+        assert (await script.get("/posts")).status_code == 200
+
+    assert statements == ["SELECT", *look_up]
+
+
+async def test_a_revoked_personal_token_costs_no_more_than_a_session(
+    app: Litestar, ada: Person, look_up: list[str]
+) -> None:
+    script = await script_of(ada)
+    await script.get("/posts")
+    await ada.request("DELETE", "/me/tokens")
+    await ada.get("/posts")
+
+    with counted(app) as statements:
+        assert (await script.get("/posts")).status_code == 401
+
+    assert statements == look_up
+
+
+async def test_forged_personal_tokens_cost_one_statement_together_and_typing_errors_none(
+    app: Litestar, ada: Person
+) -> None:
+    def forger(token: str) -> Person:
+        return Person(ada.client, "", {"access_token": token})
+
+    with counted(app) as statements:
+        await asyncio.gather(*(forger(issue()).get("/posts") for _ in range(50)))
+    assert statements
+    assert len(statements) < 10
+
+    with counted(app) as statements:
+        assert (await forger(issue()[:-1] + "!").get("/posts")).status_code == 401
+    assert statements == []
+
+
+async def test_uses_of_personal_tokens_are_stored_together(app: Litestar, ada: Person, begin: list[str]) -> None:
+    for script in [await script_of(ada) for _ in range(3)]:
+        await script.get("/posts")
+
+    with counted(app) as statements:
+        await app.state.service.token_uses.tick()
+        await app.state.service.token_uses.tick()
+
+    assert statements == [*begin, "UPDATE"]

@@ -3,6 +3,7 @@
 import pytest
 from httpx import AsyncClient
 from litestar import Litestar
+from uuid_utils.compat import uuid7
 
 from app.application import create_app
 from app.settings import Settings
@@ -80,26 +81,68 @@ async def test_a_configured_site_is_let_in_and_no_other(open_app: Litestar) -> N
     assert "etag" in answer.headers["access-control-expose-headers"].lower()
 
 
-async def test_a_configured_site_may_send_every_header_of_the_contract(open_app: Litestar) -> None:
-    operations = [
-        operation for item in open_app.openapi_schema.to_schema()["paths"].values() for operation in item.values()
+def operations_of(app: Litestar) -> list[tuple[str, str]]:
+    """Return method and path of each operation, HEAD for each GET among them."""
+    return [
+        (method.upper(), path.replace("{postID}", str(uuid7())).replace("{id}", str(uuid7())))
+        for path, item in app.openapi_schema.to_schema()["paths"].items()
+        for method in item
     ]
-    headers = {
-        parameter["name"]
-        for operation in operations
-        for parameter in operation.get("parameters", [])
-        if parameter["in"] == "header"
-    }
-    preflight = {
-        "origin": "https://site.example",
-        "access-control-request-method": "GET",
-        "access-control-request-headers": ",".join(headers | {"Authorization", "Content-Type"}),
-    }
-    async with serve(open_app) as client:
-        answer = await client.options("/posts/events", headers=preflight)
 
-    assert "Last-Event-ID" in headers
-    assert answer.status_code == 204
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "authorization,content-type,if-match,if-none-match,idempotency-key,last-event-id,x-request-id",
+        "authorization,cache-control",
+        "authorization,baggage,traceparent,tracestate",
+        "accept,authorization,pragma,x-requested-with",
+        "sentry-trace,x-datadog-trace-id,b3",
+    ],
+)
+async def test_a_configured_site_may_send_any_header_to_every_operation(open_app: Litestar, headers: str) -> None:
+    async with serve(open_app) as client:
+        for method, path in operations_of(open_app):
+            answer = await client.options(
+                path,
+                headers={
+                    "origin": "https://site.example",
+                    "access-control-request-method": method,
+                    "access-control-request-headers": headers,
+                },
+            )
+
+            assert (answer.status_code, answer.content) == (204, b""), (method, path)
+            assert answer.headers["access-control-allow-origin"] == "https://site.example"
+            assert method in answer.headers["access-control-allow-methods"].split(", ")
+            assert set(headers.split(",")) <= set(answer.headers["access-control-allow-headers"].split(", "))
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "preflight",
+    [
+        {"origin": "https://other.example", "access-control-request-method": "GET"},
+        {"origin": "https://site.example.evil.example", "access-control-request-method": "GET"},
+        {"origin": "null", "access-control-request-method": "GET"},
+        {"origin": "https://site.example", "access-control-request-method": "TRACE"},
+    ],
+)
+async def test_another_site_and_another_method_are_refused(open_app: Litestar, preflight: dict[str, str]) -> None:
+    async with serve(open_app) as client:
+        answer = await client.options("/posts", headers=preflight)
+
+    assert answer.status_code == 400
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/posts", "/nowhere", "/posts/events?after=x"])
+async def test_a_configured_site_can_read_errors_too(open_app: Litestar, path: str) -> None:
+    async with serve(open_app) as client:
+        answer = await client.get(path, headers={"origin": "https://site.example"})
+
+    assert answer.status_code in {401, 404}
+    assert answer.headers["access-control-allow-origin"] == "https://site.example"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +150,19 @@ async def test_a_configured_site_may_send_every_header_of_the_contract(open_app:
     [
         ("api.example.com", True),
         ("API.example.com:8000", True),
+        ("api.example.com.", True),
+        ("api.example.com.:8000", True),
+        ("api.example.com:", True),
+        ("[2001:DB8:0::1]:8000", True),
+        ("[2001:db8::1]", True),
+        ("[2001:db8::2]", False),
+        ("[2001:db8::1", False),
+        ("2001:db8::1", False),
+        ("api.example.com..", False),
+        ("api.example.com:x", False),
+        ("me@api.example.com", False),
+        ("evil.example@api.example.com", False),
+        ("", False),
         ("a.example.org", True),
         ("example.org", False),
         ("evil.example", False),
@@ -115,7 +171,9 @@ async def test_a_configured_site_may_send_every_header_of_the_contract(open_app:
     ],
 )
 async def test_only_configured_hosts_are_served(settings: Settings, host: str, is_served: bool) -> None:
-    app = create_app(settings.model_copy(update={"allowed_hosts": ("api.example.com", "*.example.org")}))
+    app = create_app(
+        settings.model_copy(update={"allowed_hosts": ("api.example.com", "*.example.org", "[2001:db8::1]")})
+    )
     async with serve(app) as client:
         response = await client.get("/openapi.json", headers={"host": host})
         health = await client.get("/health/live", headers={"host": host})

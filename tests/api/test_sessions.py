@@ -10,6 +10,9 @@ from app.service import Policies
 from app.services.sessions import SessionPolicy
 from tests.api.conftest import Fired
 from tests.api.people import PASSWORD, Person, assert_problem
+from tests.conftest import on_every_database
+
+pytestmark = on_every_database
 
 
 async def log_in(client: AsyncClient, email: str, user_agent: str) -> Person:
@@ -66,6 +69,20 @@ async def test_all_sessions_end_at_once(client: AsyncClient, ada: Person, phone:
         refreshed = await client.post("/auth/refresh", json={"refresh_token": person.tokens["refresh_token"]})
         assert_problem(refreshed, 401)
     assert (await bob.get("/posts")).status_code == 200
+
+
+async def test_who_had_a_session_learns_what_ended_it(client: AsyncClient, ada: Person, phone: Person) -> None:
+    (session,) = [each for each in await sessions_of(ada) if not each["is_current"]]
+    await ada.request("DELETE", f"/auth/sessions/{session['id']}")
+    ended = await phone.get("/me")
+    assert (await ada.request("POST", "/me/erase", json={"password": PASSWORD})).status_code == 204
+    erased = await ada.get("/me")
+    forged = await client.get("/me", headers={"authorization": f"Bearer {ada.tokens['access_token']}x"})
+
+    for refused, reason in ((ended, "session-ended"), (erased, "account-erased"), (forged, None)):
+        assert_problem(refused, 401)
+        assert refused.json()["type"] == "urn:problem-type:postline:unauthenticated"
+        assert refused.json().get("reason") == reason
 
 
 async def test_someone_elses_session_answers_as_a_missing_one(ada: Person, bob: Person) -> None:

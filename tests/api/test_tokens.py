@@ -19,6 +19,7 @@ from app.application import create_app
 from app.auth.keys import key_id
 from app.settings import Settings
 from tests.api.conftest import Fired, serve
+from tests.api.document import operations
 from tests.api.people import Person, assert_problem
 from tests.conftest import SECRET
 
@@ -26,10 +27,7 @@ SOME_ID = "01a20544-8f6d-7250-9b81-05646f62c3bb"
 DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/openapi.json").read_text())
 SECURED = [
     (method.upper(), re.sub(r"\{\w+\}", SOME_ID, path))
-    for path, operations in json.loads((Path(__file__).resolve().parents[2] / "docs/openapi.json").read_text())[
-        "paths"
-    ].items()
-    for method, operation in operations.items()
+    for (method, path), operation in operations(DOCUMENT).items()
     if operation["security"] == [{"bearer": []}]
 ]
 

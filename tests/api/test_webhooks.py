@@ -125,6 +125,9 @@ async def test_someone_elses_webhook_is_as_if_it_did_not_exist(ada: Person, bob:
         ({"url": "https://example.com/" + "x" * 2048}, "url"),
         ({"url": "http://[::1]:99999/"}, "url"),
         ({"url": "https://example.com/" + "é" * 2000}, "url"),
+        ({"url": "http://example.com:0/"}, "url"),
+        ({"url": "https://example.com:0/hook"}, "url"),
+        ({"url": "https://[2606:4700::1111]:00000/"}, "url"),
         ({"url": "https://example.com/", "events": []}, "events"),
         ({"url": "https://example.com/", "events": ["post.liked"]}, "events.0"),
         ({"url": "https://example.com/", "secret": "whsec_mine"}, "secret"),
@@ -142,6 +145,7 @@ async def test_a_webhook_that_makes_no_sense_is_refused(ada: Person, body: dict[
         "255.255.255.255", "[::1]", "[fe80::1]", "[fd00::1]", "[::ffff:10.0.0.1]", "[64:ff9b::a00:1]", "[2002:a00:1::]",
         "[ff02::1]", "[::]", "no-such-host.invalid", "2130706433", "0x7f.1", "127.1",
         "192.0.0.192", "168.63.129.16", "[64:ff9b:1:a00:0:100:808:808]", "[fec0::1]", "[::7f00:1]", "[::ffff:0:7f00:1]",
+        "[3fff::1]", "[100::1]", "[2001:db8::1]", "[5f00::1]",
     ],
 )  # fmt: skip
 async def test_an_address_that_is_not_public_is_refused(settings: Settings, host: str) -> None:
@@ -157,6 +161,121 @@ async def test_there_is_a_limit_to_the_webhooks_of_one_person(ada: Person, recei
 
     assert_problem(await ada.request("POST", "/webhooks", json={"url": receiver.url}), 409)
     assert len((await ada.get("/webhooks")).json()) == 10
+
+
+async def test_a_webhook_is_read_changed_and_goes_on_where_it_stopped(ada: Person, receiver: Receiver) -> None:
+    receiver.status = 410
+    webhook = await register(ada, receiver.url)
+    path = f"/webhooks/{webhook['id']}"
+    await ada.add("one")
+    await finished(ada, webhook["id"], 1)
+    await ada.add("two")
+    receiver.status = 200
+
+    changed = await ada.request("PATCH", path, json={"enabled": True, "url": f"{receiver.url}/2", "events": None})
+
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["disabled_at"] is None
+    assert changed.json()["url"] == f"{receiver.url}/2"
+    assert changed.json()["events"] == webhook["events"]
+    await asyncio.to_thread(receiver.wait_for, 3)
+    assert [(request.path, request.version) for request in receiver.received] == [
+        ("/hook", 1),
+        ("/hook/2", 1),
+        ("/hook/2", 2),
+    ]
+    disabled = (await ada.request("PATCH", path, json={"enabled": False})).json()
+    assert disabled["disabled_reason"] == "It was disabled by its owner."
+    assert (await ada.get(path)).json() == disabled
+    assert (await ada.request("PATCH", path, json={})).json() == disabled
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"enabled": "yes"}, "enabled"),
+        ({"url": "http://10.0.0.1/hook"}, "url"),
+        ({"url": "ftp://example.com/"}, "url"),
+        ({"events": []}, "events"),
+        ({"events": ["webhook.test"]}, "events.0"),
+        ({"secret": "whsec_mine"}, "secret"),
+    ],
+)
+async def test_a_change_that_makes_no_sense_is_refused(
+    ada: Person, receiver: Receiver, body: dict[str, Any], field: str
+) -> None:
+    webhook = await register(ada, receiver.url)
+
+    assert_problem(await ada.request("PATCH", f"/webhooks/{webhook['id']}", json=body), 400, field)
+    assert (await ada.get("/webhooks")).json()[0]["url"] == receiver.url
+
+
+async def test_a_new_secret_is_shown_once_and_the_old_one_signs_too(ada: Person, receiver: Receiver) -> None:
+    webhook = await register(ada, receiver.url)
+
+    rotated = await ada.request("POST", f"/webhooks/{webhook['id']}/secret")
+    await ada.add("hello")
+    (request,) = await asyncio.to_thread(receiver.wait_for, 1)
+
+    assert rotated.status_code == 200, rotated.text
+    secret = rotated.json()["secret"]
+    assert secret != webhook["secret"]
+    for each in (secret, webhook["secret"]):
+        Verifier(each).verify(request.body, request.headers)
+    listed = (await ada.get(f"/webhooks/{webhook['id']}")).text
+    assert "whsec_" not in listed
+    assert rotated.json()["previous_secret_until"] in listed
+
+
+async def test_a_test_is_signed_and_listed_with_its_outcome(ada: Person, receiver: Receiver) -> None:
+    webhook = await register(ada, receiver.url, events=["post.deleted"])
+
+    queued = await ada.request("POST", f"/webhooks/{webhook['id']}/test")
+    (told,) = await finished(ada, webhook["id"], 1)
+
+    assert queued.status_code == 202, queued.text
+    assert (queued.json()["type"], queued.json()["status"]) == ("webhook.test", "pending")
+    (request,) = receiver.received
+    verified = Verifier(webhook["secret"]).verify(request.body, request.headers)
+    assert (verified["type"], verified["data"]) == ("webhook.test", {"webhook_id": webhook["id"]})
+    assert (told["type"], told["postID"], told["response_status"]) == ("webhook.test", queued.json()["postID"], 200)
+
+
+async def test_changes_are_delivered_again_from_a_version_on(ada: Person, receiver: Receiver) -> None:
+    webhook = await register(ada, receiver.url)
+    for text in ("one", "two", "three"):
+        await ada.add(text)
+    await finished(ada, webhook["id"], 3)
+    path = f"/webhooks/{webhook['id']}/redeliver"
+
+    again = await ada.request("POST", path, json={"after": 1})
+    await asyncio.to_thread(receiver.wait_for, 5)
+
+    assert again.status_code == 202, again.text
+    assert receiver.versions == [1, 2, 3, 2, 3]
+    refused = await ada.request("POST", path, json={"after": 4})
+    assert_problem(refused, 410)
+    assert refused.json()["type"].endswith(":history-not-kept")
+    assert refused.json()["version"] == 3
+    for body, field in (
+        ({}, "after"),
+        ({"after": -1}, "after"),
+        ({"after": 2**63}, "after"),
+        ({"after": "x"}, "after"),
+    ):
+        assert_problem(await ada.request("POST", path, json=body), 400, field)
+
+
+async def test_someone_elses_webhook_is_not_mended(ada: Person, bob: Person, receiver: Receiver) -> None:
+    webhook = await register(ada, receiver.url)
+    path = f"/webhooks/{webhook['id']}"
+
+    assert_problem(await bob.get(path), 404)
+    assert_problem(await bob.request("PATCH", path, json={"enabled": False}), 404)
+    assert_problem(await bob.request("POST", f"{path}/secret"), 404)
+    assert_problem(await bob.request("POST", f"{path}/test"), 404)
+    assert_problem(await bob.request("POST", f"{path}/redeliver", json={"after": 0}), 404)
+    assert (await ada.get(path)).json()["disabled_at"] is None
 
 
 async def test_a_redirect_is_not_followed(ada: Person, receiver: Receiver) -> None:

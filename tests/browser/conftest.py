@@ -2,20 +2,41 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from tests.e2e.server import ROOT, Client, Server, serving
+from tests.e2e.server import ROOT, Client, Server, free_port, serving
+from tests.mailbox import Mailbox
 from tests.services import missing
 
 # A machine that is busy with other tests takes its time.
 expect.set_options(timeout=20_000)
 
 PASSWORD = "correct horse battery"
+# The end of the list never comes near, so the next posts come only with the button.
+NEVER_NEAR = "window.IntersectionObserver = class { observe() {} unobserve() {} };"
+# Deletions wait for `passTenSeconds()`, however long a test takes.
+HELD_DELETIONS = """{
+    const { setTimeout, clearTimeout } = globalThis;
+    const held = new Map();
+    let last = 1e9;
+    globalThis.setTimeout = (work, delay, ...given) => {
+        if (delay !== 10_000) return setTimeout(work, delay, ...given);
+        held.set(++last, work);
+        return last;
+    };
+    globalThis.clearTimeout = (id) => held.delete(id) || clearTimeout(id);
+    globalThis.passTenSeconds = () => {
+        const due = [...held.values()];
+        held.clear();
+        for (const work of due) work();
+    };
+}"""
 RESULTS = ROOT / "test-results"
-_QUIET = [
+QUIET = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -26,14 +47,19 @@ _QUIET = [
 ]
 
 
-# For this folder only: while Playwright's loop runs, no test of another folder could run its own.
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def chromium() -> str:
+    """Return where the system's Chromium is."""
     executable = shutil.which("chromium")
     if executable is None:
         missing("Chromium", "there is no `chromium` on the PATH")
+    return executable
+
+
+# For this folder only: while Playwright's loop runs, no test of another folder could run its own.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=_QUIET)
+        started = playwright.chromium.launch(executable_path=chromium(), args=QUIET)
         yield started
         started.close()
 
@@ -42,6 +68,24 @@ def browser() -> Iterator[Browser]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("server")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mails")
+
+
+@pytest.fixture(scope="module")
+def started(folder: Path) -> Iterator[Server]:
+    """A service of the module's own, whose mails lead to its page."""
+    port = free_port()
+    with serving(folder, port=port, settings={"PUBLIC_URL": f"http://127.0.0.1:{port}"}) as server:
+        yield server
+
+
+@pytest.fixture
+def mailbox(folder: Path) -> Mailbox:
+    return Mailbox(folder / "data")
 
 
 class Visitor:
@@ -55,6 +99,7 @@ class Visitor:
         self.url = url
         self.complaints: list[str] = []
         context.set_default_timeout(20_000)
+        context.add_init_script(HELD_DELETIONS)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         context.on("request", self._on_request)
@@ -64,9 +109,9 @@ class Visitor:
         window.goto(f"{self.url}{path}")
         return window
 
-    def sign_up(self, email: str) -> Page:
+    def sign_up(self, email: str, path: str = "/") -> Page:
         """Open a window, create an account, and return the window when it is live."""
-        window = self.open()
+        window = self.open(path)
         window.get_by_role("button", name="Create an account instead").click()
         window.get_by_label("Email").fill(email)
         window.get_by_label("Password").fill(PASSWORD)
@@ -108,14 +153,26 @@ def ada(visit: Callable[..., Visitor], server: Server) -> Visitor:
     return visit(server.url)
 
 
+def log_in(window: Page, email: str, password: str) -> None:
+    window.get_by_label("Email").fill(email)
+    window.get_by_label("Password").fill(password)
+    window.get_by_role("button", name="Log in").click()
+
+
 def write(window: Page, text: str) -> None:
     window.get_by_label("New post").fill(text)
     window.get_by_role("button", name="Post", exact=True).click()
 
 
+def pass_ten_seconds(window: Page) -> None:
+    """End the time in which a deletion can be undone."""
+    window.evaluate("passTenSeconds()")
+
+
 def texts(window: Page) -> list[str]:
     """Return the posts as a person sees them, newest first."""
-    return window.locator(".post .text").all_inner_texts()
+    # Not their inner texts: those of posts out of sight are empty.
+    return window.locator(".post .text").all_text_contents()
 
 
 def person_in(window: Page, server: Server) -> Client:

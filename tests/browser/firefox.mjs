@@ -52,10 +52,14 @@ try {
   await shows(other, ["second", "<b>first</b> 🦊"], AT_ONCE);
 
   await other.locator(".post .delete").click();
-  await other.locator("dialog [value=delete]").click();
+  await other.locator("#person a").click();
   await shows(one, ["<b>first</b> 🦊"], AT_ONCE);
   await other.locator("#leave").click();
   await one.locator("#credentials").wait();
+  await one.waitForFunction(
+    async () => (await navigator.serviceWorker.getRegistrations()).some(({ active }) => active?.state === "activated"),
+    PATIENCE,
+  );
 } finally {
   await firefox.close();
 }

@@ -41,9 +41,9 @@ def test_every_state_of_the_page_is_accessible_and_fits(
         write(window, text)
         expect(window.locator(".post .text").first).to_have_text(text)
     inspect(window, f"posts-{name}")
-    window.get_by_role("button", name="Edit the post").nth(1).click()
+    window.get_by_role("button", name="Edit, post of").nth(1).click()
     inspect(window, f"editing-{name}")
-    window.get_by_role("button", name="Delete the post").first.click()
+    window.get_by_role("button", name="Delete, post of").first.click()
     inspect(window, f"deleting-{name}")
 
 

@@ -29,12 +29,17 @@ class Read:
 
 @dataclass
 class History:
-    """One person's notes; `followed` and `delivered` are the versions that a feed and a durable listener were given."""
+    """One person's notes; `followed` and `delivered` are the versions that a feed and a durable listener were given.
+
+    `copy` is what a device has that only asks for changes, each post with its version, up to `copied_to`.
+    """
 
     writes: list[Write] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     followed: list[int] = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)
+    copy: dict[str, int] = field(default_factory=dict)
+    copied_to: int = 0
     surprises: list[str] = field(default_factory=list)
 
     @property
@@ -50,6 +55,7 @@ def violations(history: History) -> list[str]:
         *_reads_that_go_back(history),
         *_repeated_posts(history),
         *_wrong_versions(history),
+        *_wrong_copy(history),
     ]
 
 
@@ -103,6 +109,15 @@ def _wrong_versions(history: History) -> Iterator[str]:
         yield f"the feed told {_difference(history.followed, expected)}"
     if list(dict.fromkeys(history.delivered)) != expected:
         yield f"the durable listener took {_difference(list(dict.fromkeys(history.delivered)), expected)}"
+
+
+def _wrong_copy(history: History) -> Iterator[str]:
+    shown = dict(history.final.posts)
+    if history.copied_to != history.final.version:
+        yield f"the changes told up to {history.copied_to}, and the list is at {history.final.version}"
+    for post_id in sorted(shown.keys() | history.copy.keys()):
+        if shown.get(post_id) != history.copy.get(post_id):
+            yield f"the copy has {post_id} at {history.copy.get(post_id)}, and the list at {shown.get(post_id)}"
 
 
 def _difference(found: list[int], expected: list[int]) -> str:

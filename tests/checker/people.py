@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Self
 from uuid import uuid4
@@ -20,7 +20,7 @@ _OUTAGES = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Someone:
-    """One person with several devices: one writes and reads, others read, and one follows the feed.
+    """One person with several devices: one writes and reads, others read, one follows the feed, and one keeps a copy.
 
     They do so from where the context is entered until they have finished, or it is left.
     """
@@ -34,28 +34,31 @@ class Someone:
         self._is_over = threading.Event()
         self._is_abandoned = threading.Event()
         self._devices = [threading.Thread(target=device) for device in (self._write, self._read, self._read)]
-        self._follower = threading.Thread(target=self._follow)
+        self._followers = [threading.Thread(target=device) for device in (self._follow, self._keep_a_copy)]
 
     def __enter__(self) -> Self:
-        for thread in (*self._devices, self._follower):
+        for thread in (*self._devices, *self._followers):
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._is_abandoned.set()
-        for thread in (*self._devices, self._follower):
+        for thread in (*self._devices, *self._followers):
             thread.join()
 
     def finish(self, patience: float) -> None:
-        """Stop writing and reading, take a last look, and give the follower so many seconds to come that far."""
+        """Stop writing and reading, take a last look, and give the followers so many seconds to come that far."""
         self._is_over.set()
         for device in self._devices:
             device.join()
         self._until_answered(self._list)
-        self._follower.join(patience)
+        deadline = time.monotonic() + patience
+        for follower in self._followers:
+            follower.join(max(deadline - time.monotonic(), 0))
         self._is_abandoned.set()
-        self._follower.join()
+        for follower in self._followers:
+            follower.join()
 
     def _write(self) -> None:
         number = 0
@@ -137,7 +140,7 @@ class Someone:
 
     def _follow(self) -> None:
         """Follow from the beginning, go on after the last event wherever the feed ends, until nothing is left."""
-        while not (self._has_all() or self._is_abandoned.is_set()):
+        while not (self._has_all(self.history.followed[-1:]) or self._is_abandoned.is_set()):
             last = self.history.followed[-1] if self.history.followed else 0
             headers = {
                 "authorization": f"Bearer {self.client.tokens['access_token']}",
@@ -162,6 +165,22 @@ class Someone:
                 data = json.loads(line.removeprefix("data: "))
                 self.history.followed.append(data["version"])
 
-    def _has_all(self) -> bool:
+    def _keep_a_copy(self) -> None:
+        """Ask for the changes since the last answer, a few at a time, until nothing is left."""
+        copy = self.history.copy
+        while not (self._has_all([self.history.copied_to]) or self._is_abandoned.is_set()):
+            answer = self._ask("GET", f"/posts/changes?since={self.history.copied_to}&limit=3")
+            if answer is None or not self._is_expected(answer, HTTPStatus.OK):
+                continue
+            page = answer.json()
+            for change in page["changes"]:
+                copy.pop(change["postID"], None)
+                if change["post"] is not None:
+                    copy[change["postID"]] = change["post"]["version"]
+            self.history.copied_to = page["version"]
+            if not page["has_more"]:
+                time.sleep(0.02)
+
+    def _has_all(self, reached: Sequence[int]) -> bool:
         is_final = self._is_over.is_set() and not any(device.is_alive() for device in self._devices)
-        return is_final and bool(self.history.followed) and self.history.followed[-1] >= self.history.final.version
+        return is_final and bool(reached) and reached[-1] >= self.history.final.version

@@ -3,8 +3,6 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./postline.js";
 
-declare const process: { argv: string[] };
-
 function assert(condition: unknown): asserts condition {
   if (!condition) throw new Error("an answer is not what was expected");
 }

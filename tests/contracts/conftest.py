@@ -1,4 +1,4 @@
-"""The implementations of the ports that every contract test runs on: in memory, on SQLite and on MariaDB."""
+"""The implementations of the ports that every contract test runs on: fakes, and each database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import URL
 from sqlmodel import SQLModel, select
 
+from app.database import schema
 from app.database.engines import Database
 from app.delivery.outbox import OutboxPolicy, SqlOutbox
 from app.ports.queries import Queries
@@ -28,6 +29,7 @@ from tests.fakes.transactions import InMemoryTransactions
 from tests.service import service_on
 
 LISTENER = "recorder"
+OUTBOX_POLICY = OutboxPolicy(users_per_batch=3, events_per_batch=12)
 
 
 @dataclass
@@ -54,8 +56,8 @@ class Implementation:
                 await unit.add(row)
             await unit.commit()
 
-    async def add_user(self) -> User:
-        user: User = UserFactory.build()
+    async def add_user(self, email: str | None = None) -> User:
+        user: User = UserFactory.build(email=email) if email else UserFactory.build()
         async with self.transactions.begin() as unit:
             await unit.users.add(user)
             await unit.commit()
@@ -71,9 +73,9 @@ class Implementation:
         return version
 
 
-@pytest.fixture(params=["memory", "sqlite", "mariadb"])
+@pytest.fixture(params=["memory", "sqlite-memory", "sqlite", "mariadb"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL | None:
-    """The address of a migrated, empty database; `None` for the one in memory."""
+    """The address of a migrated, empty database; `None` for the fake, in memory."""
     return None if request.param == "memory" else migrated(request.param, request, tmp_path)
 
 
@@ -85,18 +87,20 @@ async def implementation(url: URL | None) -> AsyncIterator[Implementation]:
             InMemoryTransactions(memory, bus),
             InMemoryQueries(memory),
             InMemoryTimelines(memory),
-            InMemoryOutbox(memory, [LISTENER]),
+            InMemoryOutbox(memory, [LISTENER], OUTBOX_POLICY),
             bus,
             memory,
         )
         return
     database = Database(url, pool_size=5)
+    if database.is_in_memory:
+        await schema.upgrade(database)
     service = service_on(database)
     yield Implementation(
         service.transactions,
         service.queries,
         service.timelines,
-        SqlOutbox(database, [LISTENER], OutboxPolicy()),
+        SqlOutbox(database, [LISTENER], OUTBOX_POLICY),
         service.bus,
         database,
     )

@@ -1,6 +1,7 @@
-"""The service in its three sizes, each started once."""
+"""The service in its three sizes, each started once, and settings for those that a test starts itself."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +29,16 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         migrate(folder, **settings)
         with serving(folder, workers=4, settings=settings) as started:
             yield started
+
+
+@pytest.fixture(params=["SQLite", "MariaDB"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Settings for a service in `tmp_path` on each kind of database, whose webhooks may call this machine."""
+    allowed = {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    if request.param == "SQLite":
+        yield allowed
+        return
+    with fresh_mariadb_database() as url:
+        settings = allowed | {"DATABASE_URL": url.render_as_string(hide_password=False)}
+        migrate(tmp_path, **settings)
+        yield settings

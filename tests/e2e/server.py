@@ -7,10 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -47,6 +47,8 @@ def environment(**settings: str) -> dict[str, str]:
         bare
         | {
             "PYTHONPATH": str(ROOT),
+            # As `make run` has it: the service reads .env itself, and Litestar would end in a traceback if it can't.
+            "PYTHON_DOTENV_DISABLED": "1",
             "ARGON2_MEMORY_KIB": "8",
             "ARGON2_ITERATIONS": "1",
             "AUTH_RATE_LIMIT": "10000/minute",
@@ -55,12 +57,13 @@ def environment(**settings: str) -> dict[str, str]:
     )
 
 
-def run(*command: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command line of the checkout's tools to its end, in a folder of its own."""
+def run(*command: str, cwd: Path, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line of the checkout's tools to its end, in a folder of its own, with this standard input."""
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=cwd,
         env=environment(**settings),
+        input=typed,
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
@@ -77,12 +80,24 @@ def migrate(folder: Path, **settings: str) -> None:
 class Server:
     """A started server; its folder is where it keeps its data."""
 
-    def __init__(self, folder: Path, port: int, workers: int, settings: dict[str, str], app: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        workers: int,
+        settings: dict[str, str],
+        app: str,
+        *,
+        unix_socket: Path | None = None,
+    ) -> None:
+        self._unix_socket = unix_socket
+        self.http = _http if unix_socket is None else _client_of(unix_socket)
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `stop`
         if workers == 1:
-            command = ["litestar", "--app-dir", str(ROOT), "--app", app, "run", "--port", str(port)]
+            command = ["litestar", "--app-dir", str(ROOT), "--app", app, "run"]
+            command += ["--port", str(port)] if unix_socket is None else ["--uds", str(unix_socket)]
         else:
             command = ["uvicorn", app, "--factory", "--port", str(port)]
             command += ["--http", "app.server.http_protocol:BoundedProtocol", "--workers", str(workers)]
@@ -100,9 +115,11 @@ class Server:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.output()
             try:
-                if _http.get(f"{self.url}/health/ready").status_code == 200:
+                if self._unix_socket is not None:
+                    _probe(self._unix_socket)
+                if self.http.get(f"{self.url}/health/ready").status_code == 200:
                     return self
-            except httpx.TransportError:
+            except (httpx.TransportError, OSError):
                 time.sleep(0.1)
         raise AssertionError(self.output())
 
@@ -136,7 +153,51 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+        if self._unix_socket is not None:
+            self.http.close()
         self.log.close()
+
+
+@contextmanager
+def running(
+    folder: Path,
+    *options: str,
+    settings: dict[str, str] | None = None,
+    stdout: IO[str] | int | None = None,
+    stderr: IO[str] | int | None = None,
+    pass_fds: Sequence[int] = (),
+    preexec_fn: Callable[[], None] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start `litestar run` with these options and settings, and end it if the test does not."""
+    command = [sys.executable, "-m", "litestar", "--app-dir", str(ROOT), "--app", "app.application:create_app", "run"]
+    with subprocess.Popen(
+        [*command, *options],
+        cwd=folder,
+        env=environment(**(settings or {})),
+        start_new_session=True,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        preexec_fn=preexec_fn,  # noqa: PLW1509 - tests start no threads that it could wait for
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until_served(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process that was started answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        try:
+            if client.get("/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError("it does not answer")
 
 
 @contextmanager
@@ -147,13 +208,24 @@ def serving(
     workers: int = 1,
     settings: dict[str, str] | None = None,
     app: str = "app.application:create_app",
+    unix_socket: Path | None = None,
 ) -> Iterator[Server]:
-    """Start the service in a folder, and yield it when it is ready."""
-    server = Server(folder, port or free_port(), workers, settings or {}, app)
+    """Start the service in a folder, at a port or a Unix socket, and yield it when it is ready."""
+    server = Server(folder, port or free_port(), workers, settings or {}, app, unix_socket=unix_socket)
     try:
         yield server.wait_until_ready()
     finally:
         server.stop()
+
+
+def _probe(unix_socket: Path) -> None:
+    # httpx leaves a Unix socket open that it could not connect.
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(unix_socket))
+
+
+def _client_of(unix_socket: Path) -> httpx.Client:
+    return httpx.Client(transport=httpx.HTTPTransport(uds=str(unix_socket)), timeout=30)
 
 
 # Without keep-alive each request is a connection of its own, which any worker may take.
@@ -173,6 +245,10 @@ class Client:
         response = _http.post(f"{url}/auth/signup", json={"email": email, "password": password})
         assert response.status_code == 201, response.text
         return cls(url, email, response.json())
+
+    def at(self, url: str) -> Self:
+        """Return the same person, who sends requests to another URL."""
+        return type(self)(url, self.email, self.tokens)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {

@@ -1,6 +1,9 @@
 """Copies of the database, made while the service runs and put back: posts, versions, sessions, all as they were."""
 
+import os
+import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,11 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.e2e.server import ROOT, Client, migrate, run, serving
-from tests.mariadb_server import MariaDBServer, mariadb_server
-from tests.services import program
+from tests.e2e.server import ROOT, Client, environment, migrate, run, serving
+from tests.services import fresh_mariadb_database, mariadb_variables, program
 
 
 def litestar(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -85,27 +86,44 @@ def test_a_sqlite_database_is_copied_while_it_is_written_to_and_put_back(tmp_pat
         assert_is_as_it_was(server.url, person, known, writer)
 
 
-@pytest.fixture
-def mariadb(tmp_path: Path) -> Iterator[MariaDBServer]:
-    with mariadb_server(tmp_path) as server:
-        yield server
+def commands_of(guide: Path, part: str) -> list[str]:
+    """Return the shell blocks of one part of a guide."""
+    (text,) = re.findall(rf"^## {part}\n(.*?)(?=^## |\Z)", guide.read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_a_mariadb_database_is_dumped_while_it_is_written_to_and_loaded(tmp_path: Path, mariadb: MariaDBServer) -> None:
-    settings = {"DATABASE_URL": mariadb.url().render_as_string(hide_password=False)}
-    at = ["--host=127.0.0.1", f"--port={mariadb.port}", "--user=service"]
-    migrate(tmp_path, **settings)
-    with serving(tmp_path, settings=settings) as server, (tmp_path / "backup.sql").open("wb") as dump:
-        person, known = write_some(server.url)
-        with somebody_writing(server.url) as writer:
-            options = ["--single-transaction", "--hex-blob", "--default-character-set=utf8mb4"]
-            subprocess.run([program("mariadb-dump"), *at, *options, "postline"], stdout=dump, check=True, timeout=30)
-        person.add("lost")
+def shell(commands: str, folder: Path, **variables: str) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-e", "-c", commands],
+        cwd=folder,
+        env=environment(PATH=path, **variables),
+        check=True,
+        timeout=60,
+    )
 
-    mariadb.execute("DROP DATABASE postline", "CREATE DATABASE postline CHARACTER SET utf8mb4")
-    with (tmp_path / "backup.sql").open("rb") as dump:
-        load = [program("mariadb"), *at, "--default-character-set=utf8mb4", "postline"]
-        subprocess.run(load, stdin=dump, check=True, timeout=30)
 
-    with serving(tmp_path, settings=settings) as server:
-        assert_is_as_it_was(server.url, person, known, writer)
+def test_a_database_on_a_server_is_dumped_while_it_is_written_to_and_loaded(tmp_path: Path) -> None:
+    setting, back_up, restore = commands_of(ROOT / "docs/operations/backup.md", "MySQL and MariaDB")
+    assert "mysqldump" in setting
+    is_mariadb = "MariaDB" in mariadb_variables("version")["version"]
+    dump, client = ("mariadb-dump", "mariadb") if is_mariadb else ("mysqldump", "mysql")
+    program(dump)
+    with fresh_mariadb_database() as url:
+        settings = {"DATABASE_URL": url.render_as_string(hide_password=False), "MYSQL_PWD": url.password or ""}
+        here = (
+            f"dump={dump} client={client} database={url.database}\n"
+            f'at="--host={url.host} --port={url.port or 3306} --user={url.username} --protocol=tcp"\n'
+            f'alembic() {{ command alembic -c "{ROOT}/alembic.ini" "$@"; }}\n'
+        )
+        migrate(tmp_path, **settings)
+        with serving(tmp_path, settings=settings) as server:
+            person, known = write_some(server.url)
+            with somebody_writing(server.url) as writer:
+                shell(here + back_up, tmp_path, **settings)
+            person.add("lost")
+
+        shell(here + back_up.splitlines()[0] + "\n" + restore, tmp_path, **settings)
+
+        with serving(tmp_path, settings=settings) as server:
+            assert_is_as_it_was(server.url, person, known, writer)

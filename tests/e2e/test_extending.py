@@ -76,11 +76,8 @@ def test_an_entity_is_added_as_the_guide_says(checkout: Path) -> None:
 
 
 def test_the_linters_accept_the_result(checkout: Path) -> None:
-    if shutil.which("ruff", path=str(Path(sys.executable).parent)) is None:
-        missing("ruff", "it comes with the dev group: make check installs it")
-    run(checkout, "ruff", "format", "--quiet", "migrations")
-    run(checkout, "ruff", "check", "--quiet", "--fix", "migrations")
-
+    if shutil.which("mypy", path=str(Path(sys.executable).parent)) is None:
+        missing("mypy", "it comes with the dev group: make check installs it")
     run(checkout, "ruff", "format", "--check", ".")
     run(checkout, "ruff", "check", ".")
     run(checkout, "mypy")
@@ -88,4 +85,5 @@ def test_the_linters_accept_the_result(checkout: Path) -> None:
 
 
 def test_the_other_tests_of_the_document_and_of_tokens_accept_it_too(checkout: Path) -> None:
-    run(checkout, "pytest", "-q", "tests/api/test_openapi.py", "tests/api/test_tokens.py", "-k", "sqlite")
+    new = "sqlite and (openapi or drafts)"
+    run(checkout, "pytest", "-q", "tests/api/test_openapi.py", "tests/api/test_tokens.py", "-k", new)

@@ -73,7 +73,7 @@ def be_slow(of: Deployment) -> Callable[[], None]:
 
 def test_a_database_that_is_a_little_slow_is_waited_for(deployment: Deployment) -> None:
     person = Client.sign_up(deployment.server.url, "patient@example.com")
-    deployment.proxy.delay = 0.1
+    deployment.proxy.delay = 0.05
     try:
         person.add("slowly")
         assert [post["text"] for post in person.list()] == ["slowly"]

@@ -53,7 +53,7 @@ class Follower:
         taken = [self.seen.get(timeout=20) for _ in range(count)]
         for event in taken:
             data = json.loads(event["data"])
-            assert set(data) == {"postID", "version", "occurred_at"}
+            assert set(data) == {"postID", "version", "occurred_at", "type"}
             assert data["version"] == int(event["id"])
         return [int(event["id"]) for event in taken]
 

@@ -60,7 +60,7 @@ def test_a_thousand_streams_cost_less_than_a_hundred_mebibytes(tmp_path: Path) -
     if hard < 2 * STREAMS:
         pytest.skip(f"needs {2 * STREAMS} open files, and the limit is {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * STREAMS), hard))
-    with serving(tmp_path) as server:
+    with serving(tmp_path, settings={"FEEDS_PER_USER": str(STREAMS)}) as server:
         person = Client.sign_up(server.url, "followed@example.com")
         person.add("first")
         person.list()

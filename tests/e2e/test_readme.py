@@ -31,6 +31,7 @@ def test_the_first_post_takes_four_lines_that_work_as_written(tmp_path: Path) ->
     with serving(tmp_path, port=8000):
         script = "\necho; echo ----\n".join(["set -e", *lines])
         ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+        again = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
 
     _, _, added, listed, deleted = ran.stdout.split("----\n")
     assert "201 Created" in added
@@ -39,3 +40,7 @@ def test_the_first_post_takes_four_lines_that_work_as_written(tmp_path: Path) ->
     assert 'etag: "1"' in listed
     assert "Hello, timeline! 👋" in listed
     assert "204 No Content" in deleted
+    assert all(answer.endswith("\n") for answer in (added, listed, deleted))
+    assert again.returncode != 0
+    assert "If the address is taken, log in: /auth/login" in again.stderr
+    assert "401" not in again.stdout

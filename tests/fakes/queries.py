@@ -5,11 +5,12 @@ from uuid import UUID
 from typing_extensions import override
 
 from app.errors import Unauthenticated
-from app.ports.queries import Queries, StoredPassword
+from app.ports.queries import Grant, Queries, StoredPassword
 from app.ports.timelines import Timelines
 from events.types import PostEvent
-from models import User
+from models import Invitation, Session, User
 from models.columns import now
+from models.user import address_key
 from tests.fakes.database import InMemoryDatabase
 
 
@@ -20,9 +21,8 @@ class InMemoryQueries(Queries):
         self._database = database
 
     @override
-    async def password_of_address(self, email: str) -> StoredPassword | None:
-        found = [user for user in self._database.all(User) if user.email == email]
-        return _password(found[0]) if found else None
+    async def passwords_of_address(self, email: str) -> list[StoredPassword]:
+        return [_password(user) for user in self._database.all(User) if address_key(user.email) == address_key(email)]
 
     @override
     async def password_of_user(self, user_id: UUID) -> StoredPassword:
@@ -32,9 +32,20 @@ class InMemoryQueries(Queries):
         return _password(user)
 
     @override
+    async def invitation(self, code_hash: str) -> Invitation | None:
+        return next((one for one in self._database.all(Invitation) if one.code_hash == code_hash), None)
+
+    @override
     async def events_after(self, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
         events = self._database.events[user_id]
         return [events[number] for number in sorted(events) if number > version][:limit]
+
+    @override
+    async def grant(self, token_hash: bytes) -> Grant | None:
+        for token in self._database.all(Session):
+            if token.token_hash == token_hash:
+                return Grant(token.user_id, token.id, frozenset(token.scopes or ()))
+        return None
 
 
 class InMemoryTimelines(Timelines):

@@ -1,5 +1,6 @@
 """What a copy of a SQLite database may be, and what may be put in a database's place."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from click.testing import CliRunner
 from sqlalchemy import make_url
 
 from app.commands.backup import BackupCommands
+from app.database import schema
 from app.database.backup import BackupError, back_up, restore
 from app.database.engines import Database
+from tests.conftest import sqlite_url
 
 
 @pytest.fixture
@@ -174,9 +177,45 @@ def of_a_later_version(path: Path) -> None:
         connection.execute("INSERT INTO alembic_version VALUES ('later')")
 
 
+def without_sessions(path: Path) -> None:
+    template = path.with_name("template.db")
+    asyncio.run(migrate(template))
+    with changing(template) as connection:
+        connection.execute("DROP TABLE sessions")
+    template.rename(path)
+
+
+def without_a_column(path: Path) -> None:
+    template = path.with_name("template.db")
+    asyncio.run(migrate(template))
+    with changing(template) as connection:
+        connection.execute("ALTER TABLE posts DROP COLUMN text")
+    template.rename(path)
+
+
+def without_a_revision(path: Path) -> None:
+    with changing(path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num)")
+
+
+def without_anything(path: Path) -> None:
+    path.touch()
+
+
+async def migrate(path: Path) -> None:
+    database = Database(sqlite_url(path), pool_size=1)
+    await schema.upgrade(database)
+    await database.close()
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
+        (Path.mkdir, "there is no file"),
+        (without_anything, "no database of this service"),
+        (without_a_revision, "never migrated"),
+        (without_sessions, r"incomplete: it has no sessions\.created_at"),
+        (without_a_column, r"incomplete: it has no posts\.text"),
         (missing, "there is no file"),
         (no_database, "no database of this service"),
         (of_another_service, "no database of this service"),
@@ -204,6 +243,24 @@ def test_a_damaged_copy_is_refused(database: Path, tmp_path: Path) -> None:
         restore(tmp_path / "copy.db", database, force=True)
 
     assert database.read_bytes() == content
+
+
+def test_a_copy_of_an_earlier_version_is_complete_as_it_is(database: Path, tmp_path: Path) -> None:
+    with changing(database) as connection:
+        connection.execute("CREATE TABLE shared_epoch (id, epoch, server)")
+        connection.execute("UPDATE alembic_version SET version_num = '2f8b6a01d9c4'")
+    back_up(database, tmp_path / "copy.db")
+
+    restore(tmp_path / "copy.db", database, force=True)
+
+
+def test_a_database_of_a_later_version_can_be_backed_up(database: Path, tmp_path: Path) -> None:
+    with changing(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'later'")
+
+    back_up(database, tmp_path / "copy.db")
+
+    assert version_in(tmp_path / "copy.db") == 1
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])

@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event, func, select
 from sqlmodel import col
 
 from app.database.engines import Database
@@ -23,6 +23,7 @@ from models.columns import now
 from models.erasure import OWNED
 from tests.factories import PostCreateFactory, SessionFactory, UserFactory
 from tests.integration.ledger import Ledger
+from tests.integration.lock_waits import until_someone_waits_for_a_lock
 
 POSTS = 7
 
@@ -77,8 +78,8 @@ async def erase(ledger: Ledger, user_id: UUID, retention: RetentionPolicy = LONG
 async def left(database: Database) -> list[int]:
     async with database.reading() as connection:
         return [
-            (await connection.execute(select(func.count()).select_from(owner.class_))).scalar_one()
-            for owner, *_ in OWNED
+            (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in dict.fromkeys(owner.class_ for owner, *_ in OWNED)
         ]
 
 
@@ -201,27 +202,15 @@ async def test_what_is_being_queued_for_a_webhook_is_waited_for_and_goes_with_it
     async with ledger.transactions.begin() as unit:
         await unit.webhooks.queue(ada, await ledger.stored(ada))
         erasing = asyncio.create_task(erase(ledger, ada, RetentionPolicy(inline_rows=POSTS + 1)))
-        async with asyncio.timeout(30):
-            while not await someone_waits_for_a_lock(ledger.database):  # noqa: ASYNC110 - it happens in the database
-                # Who asks more often than ten times a second is told the same again.
-                await asyncio.sleep(0.15)
+        await until_someone_waits_for_a_lock(ledger.database)
         await unit.commit()
 
     await erasing
 
 
-async def someone_waits_for_a_lock(database: Database) -> bool:
-    statement = """
-        SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
-        WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'
-    """
-    async with database.reading() as connection:
-        return (await connection.execute(text(statement))).first() is not None
-
-
 async def test_what_is_left_is_told_to_nobody(ledger: Ledger, ada: UUID) -> None:
     queue = WebhookQueue(ledger.database)
-    (claimed,) = await queue.claim(10)
+    (claimed,) = await queue.claim(10, sending={}, per_user=10)
     assert len(await queue.pending(claimed)) == POSTS
 
     await erase(ledger, ada)

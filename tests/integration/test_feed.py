@@ -86,7 +86,7 @@ async def test_a_follower_sees_each_change_as_it_is_committed(node: Node) -> Non
     seeing = asyncio.create_task(take(entries, 3))
     await asyncio.sleep(0.1)
 
-    post_id, _ = await node.posts.create(user_id, PostCreateFactory.build())
+    post_id = (await node.posts.create(user_id, PostCreateFactory.build())).post_id
     await node.posts.delete(user_id, post_id)
     await node.write(user_id, 1)
 

@@ -17,9 +17,9 @@ from uuid_utils.compat import uuid7
 from app.database.engines import Database
 from app.storage.policy import RetentionPolicy
 from app.storage.pruning import Pruner
-from models import IdempotencyKey, Session, StoredEvent, User
+from models import IdempotencyKey, Invitation, Session, StoredEvent, User
 from models.columns import now
-from tests.factories import PostCreateFactory, SessionFactory, UserFactory, stored_event
+from tests.factories import InvitationFactory, PostCreateFactory, SessionFactory, UserFactory, stored_event
 from tests.integration.ledger import Ledger
 
 
@@ -64,6 +64,22 @@ async def test_each_kind_is_kept_for_its_time(database: Database, age: timedelta
 
     assert [await count(database, model) for model in (Session, IdempotencyKey, StoredEvent)] == left
     assert removed == 9 - sum(left)
+
+
+async def test_invitations_are_kept_for_a_month_after_they_have_expired(database: Database) -> None:
+    user = UserFactory.build()
+    async with database.writing() as session:
+        session.add(user)
+        await session.flush()
+        for days in (29, 31):
+            expired_at = now() - timedelta(days=days)
+            session.add(InvitationFactory.build(expires_at=expired_at))
+            session.add(InvitationFactory.build(expires_at=expired_at, used_at=expired_at, used_by=user.id))
+        await session.commit()
+
+    assert await pruner_of(database).prune() == 2
+
+    assert await count(database, Invitation) == 2
 
 
 async def test_more_than_a_batch_is_removed_batch_by_batch(database: Database) -> None:

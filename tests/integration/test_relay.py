@@ -160,6 +160,27 @@ async def test_what_a_crash_left_behind_is_delivered_after_it(node: Node, other:
     assert other.recorder.taken[ada] == [1, 2, 3]
 
 
+async def test_whoever_writes_without_pause_keeps_nobody_waiting(database: Database) -> None:
+    node = Node(database, outbox_policy=OutboxPolicy(users_per_batch=2, events_per_batch=10))
+    busy = [await node.add_user() for _ in range(3)]
+    for user_id in busy:
+        await node.write(user_id, 20)
+
+    for _ in range(5):
+        late = await node.add_user()
+        await node.write(late)
+        await node.relay.deliver()
+        for user_id in busy:
+            await node.write(user_id, 10)
+        await node.relay.deliver()
+        # Three busy users and one other are two batches of two.
+        assert node.recorder.taken[late] == [1]
+
+    taken = [node.recorder.taken[user_id] for user_id in busy]
+    assert all(versions == list(range(1, len(versions) + 1)) for versions in taken)
+    assert min(map(len, taken)) > 0
+
+
 async def test_a_failing_event_is_tried_again_and_holds_up_nobody_else(node: Node) -> None:
     ada, bob = await node.add_user(), await node.add_user()
     await node.write(ada, 4)
@@ -217,6 +238,25 @@ async def test_a_new_listener_begins_with_the_oldest_event_that_is_kept(database
     await newer.relays["newcomer"].deliver()
 
     assert newer.recorders["newcomer"].taken[ada] == [2, 3, 4]
+
+
+async def test_a_history_whose_beginning_is_pruned_is_delivered_in_shares_from_where_it_begins(
+    database: Database,
+) -> None:
+    node = Node(database, outbox_policy=OutboxPolicy(events_per_batch=4))
+    ada, bob = await node.add_user(), await node.add_user()
+    await node.write(ada, 12)
+    await node.write(bob, 3)
+    async with database.writer.begin() as connection:
+        await connection.execute(
+            delete(StoredEvent).where(col(StoredEvent.user_id) == ada, col(StoredEvent.version) <= 7)
+        )
+
+    await node.relay.deliver()
+    assert node.recorder.taken == {ada: [8, 9], bob: [1, 2]}
+    await node.delivered()
+
+    assert node.recorder.taken == {ada: [8, 9, 10, 11, 12], bob: [1, 2, 3]}
 
 
 async def test_history_that_is_not_kept_is_not_waited_for(node: Node) -> None:

@@ -1,6 +1,7 @@
 """What the process does besides answering: it goes on whatever fails, and ends before what it uses is closed."""
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from app.auth.passwords import Argon2Passwords
 from app.database.engines import Database
-from app.server.lifespan import BackgroundTask, LifespanPolicy, Resource, lifespan
+from app.server.lifespan import _LIFESPANS_PER_COLLECTION, BackgroundTask, LifespanPolicy, Resource, lifespan
 from events.wakeups import Wakeups
 from tests.conftest import sqlite_url
 
@@ -112,3 +113,18 @@ async def test_a_connection_that_can_not_be_closed_keeps_no_other_open(database:
         pass
 
     assert happened == ["closed"]
+
+
+async def test_a_process_that_serves_again_and_again_does_not_keep_what_ended(database: Database) -> None:
+    ended = []
+    for _ in range(2 * _LIFESPANS_PER_COLLECTION):
+        work = Failing()
+        work.began = 1
+        # A cycle, which only the garbage collector can free.
+        work.itself = work  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+        ended.append(weakref.ref(work))
+        async with serve(database, [work], [], HASTY):
+            await work.goes_on.wait()
+        del work
+
+    assert sum(each() is not None for each in ended) <= _LIFESPANS_PER_COLLECTION

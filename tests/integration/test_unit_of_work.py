@@ -19,7 +19,7 @@ from tests.integration.ledger import Ledger
 async def test_every_committed_change_has_its_version_its_stored_event_and_its_news(ledger: Ledger) -> None:
     user_id = await ledger.add_user()
 
-    post_id, _ = await ledger.posts.create(user_id, PostCreateFactory.build())
+    post_id = (await ledger.posts.create(user_id, PostCreateFactory.build())).post_id
     await ledger.posts.update(user_id, post_id, PostUpdateFactory.build())
     await ledger.posts.delete(user_id, post_id)
 
@@ -52,7 +52,7 @@ async def test_leaving_without_commit_drops_the_change_its_event_and_its_news(le
 
 async def test_an_error_after_the_change_drops_it_all(ledger: Ledger) -> None:
     user_id = await ledger.add_user()
-    post_id, _ = await ledger.posts.create(user_id, PostCreateFactory.build(text="first"))
+    post_id = (await ledger.posts.create(user_id, PostCreateFactory.build(text="first"))).post_id
 
     with pytest.raises(PreconditionFailed):
         await ledger.posts.update(user_id, post_id, PostUpdateFactory.build(), if_version=frozenset({9}))

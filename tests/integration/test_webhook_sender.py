@@ -1,30 +1,34 @@
 """Telling webhooks: again and again where it fails, in order, and nobody at another's expense."""
 
 import asyncio
-import socket
-import threading
+import errno
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from ipaddress import ip_network
-from typing import Any
 from uuid import UUID
 
+import anyio
 import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.database.engines import Database
 from app.delivery.destinations import ForbiddenDestination, PublicDestinations
+from app.delivery.host_lookup import HostLookup
+from app.delivery.leases import LeaseLost
 from app.delivery.webhook_client import WebhookClient
-from app.delivery.webhook_queue import LeaseLost, WebhookQueue
-from app.delivery.webhook_sender import SenderPolicy, WebhookSender
+from app.delivery.webhook_queue import WebhookQueue
+from app.delivery.webhook_sender import MAX_CONCURRENT_PER_USER, SenderPolicy, WebhookSender, sends
 from events.types import DeliveriesQueued, PostEvent
 from models import Webhook, WebhookCreate, WebhookDeliveryRead, WebhookRead
 from models.columns import now
 from tests.factories import PostCreateFactory
 from tests.integration.users import add_user
-from tests.receiver import Receiver, receiving
+from tests.name_server import NameServer, name_server
+from tests.receiver import Receiver, misbehaving, receiving, send_interim_responses_for_ever
 from tests.service import service_on
 
 SOON = SenderPolicy(poll=0.05, first_delay=0.02, longest_delay=0.05)
@@ -43,6 +47,7 @@ class Node:
         self.posts = service.posts
         self.webhooks = service.webhooks
         self.queue = WebhookQueue(database)
+        self.sends = sends()
         self.bus = service.bus
 
         async def relay(event: PostEvent) -> None:
@@ -53,7 +58,7 @@ class Node:
     @asynccontextmanager
     async def sending(self, policy: SenderPolicy = SOON, seconds: float = 60) -> AsyncIterator[None]:
         client = WebhookClient(LOOPBACK, max_connections=20, seconds=seconds)
-        sender = WebhookSender(self.queue, client, policy)
+        sender = WebhookSender(self.queue, client, self.sends, policy)
         self.bus.subscribe(DeliveriesQueued, sender.on_queued)
         running = asyncio.create_task(sender.run())
         yield
@@ -63,7 +68,7 @@ class Node:
 
     async def add_user(self, *urls: str) -> tuple[UUID, list[UUID]]:
         user_id = await add_user(self.transactions)
-        registered = [await self.webhooks.create(user_id, WebhookCreate(url=url)) for url in urls]
+        registered = [(await self.webhooks.create(user_id, WebhookCreate(url=url))).webhook for url in urls]
         return user_id, [webhook.id for webhook in registered]
 
     async def write(self, user_id: UUID, count: int = 1) -> None:
@@ -76,6 +81,21 @@ class Node:
 
     async def deliveries(self, user_id: UUID, webhook_id: UUID) -> list[WebhookDeliveryRead]:
         return list(reversed(await self.queries.webhook_deliveries(user_id, webhook_id, 100)))
+
+    async def attempted(self, user_id: UUID, webhook_id: UUID) -> list[WebhookDeliveryRead]:
+        """Wait for the first attempt."""
+        async with asyncio.timeout(30):
+            while not (deliveries := await self.deliveries(user_id, webhook_id)) or not deliveries[0].attempts:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return deliveries
+
+    async def seconds_until_due(self, webhook_id: UUID) -> float:
+        statement = select(col(Webhook.due_at)).where(col(Webhook.id) == webhook_id)
+        row = await self.database.first(statement)
+        assert row is not None
+        assert row.due_at is not None
+        due_at: datetime = row.due_at
+        return (due_at - now()).total_seconds()
 
     async def is_idle(self) -> bool:
         async with self.database.reading() as connection:
@@ -148,6 +168,98 @@ async def test_a_slow_receiver_delays_no_other(node: Node, receiver: Receiver) -
     assert receiver.versions == [1, 2, 3, 4, 5]
 
 
+async def test_the_slow_receivers_of_one_user_delay_no_other_user(node: Node, receiver: Receiver) -> None:
+    with receiving() as slow:
+        slow.delay = 60
+        busy, _ = await node.add_user(*[slow.url] * 10)
+        other, _ = await node.add_user(receiver.url)
+        async with node.sending():
+            await node.write(busy, 3)
+            await asyncio.to_thread(slow.wait_for, MAX_CONCURRENT_PER_USER)
+            await node.write(other, 3)
+            await asyncio.to_thread(receiver.wait_for, 3)
+            assert len(slow.received) == MAX_CONCURRENT_PER_USER
+            assert node.sends.held[busy] == MAX_CONCURRENT_PER_USER
+            slow.may_answer.set()
+            await asyncio.to_thread(slow.wait_for, 30)
+            await node.idle()
+
+    assert receiver.versions == [1, 2, 3]
+    assert sorted(slow.versions) == sorted([1, 2, 3] * 10)
+    assert node.sends.used == 0
+
+
+async def test_a_free_place_goes_to_users_who_have_none(node: Node) -> None:
+    url = "http://127.0.0.1:1/hook"
+    users = [(await node.add_user(*[url] * 10))[0] for _ in range(3)]
+    for user_id in users:
+        await node.write(user_id)
+    first, second, third = users
+
+    claimed = await node.queue.claim(5, sending={first: 1}, per_user=4)
+    assert [webhook.user_id for webhook in claimed].count(first) == 0
+    assert {webhook.user_id for webhook in claimed[:2]} == {second, third}
+
+    counts = Counter({first: 1}) + Counter(webhook.user_id for webhook in claimed)
+    claimed += await node.queue.claim(100, sending=counts, per_user=4)
+    assert Counter({first: 1}) + Counter(webhook.user_id for webhook in claimed) == dict.fromkeys(users, 4)
+    assert await node.queue.claim(100, sending=dict.fromkeys(users, 4), per_user=4) == []
+
+
+async def test_an_answer_without_end_is_a_failed_attempt(node: Node) -> None:
+    with misbehaving(send_interim_responses_for_ever) as receiver:
+        user_id, (webhook_id,) = await node.add_user(receiver.url)
+        async with node.sending():
+            await node.write(user_id)
+            (told,) = await node.attempted(user_id, webhook_id)
+
+    assert (told.status, told.response_status) == ("pending", None)
+    assert told.response_excerpt == "the answer is too long: more than 16 KiB before its end"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_receiver_may_say_when_it_is_to_be_called_again(node: Node, receiver: Receiver, status: int) -> None:
+    receiver.status, receiver.headers = status, {"retry-after": "600"}
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        await node.write(user_id)
+        await node.attempted(user_id, webhook_id)
+
+    assert 500 < await node.seconds_until_due(webhook_id) <= 600
+
+
+async def test_other_answers_do_not_say_when(node: Node, receiver: Receiver) -> None:
+    receiver.status, receiver.headers = 500, {"retry-after": "600"}
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        await node.write(user_id)
+        await node.attempted(user_id, webhook_id)
+
+    assert await node.seconds_until_due(webhook_id) < 100
+
+
+async def test_what_this_machine_lacks_does_not_count_as_a_failure_of_the_receiver(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+
+    async def fail(*_: object, **__: object) -> None:
+        tried.set()
+        raise OSError(errno.EMFILE, "too many open files")
+
+    user_id, (webhook_id,) = await node.add_user(receiver.url)
+    async with node.sending():
+        with monkeypatch.context() as patch:
+            patch.setattr(anyio, "connect_tcp", fail)
+            await node.write(user_id)
+            await tried.wait()
+        await asyncio.to_thread(receiver.wait_for, 1)
+        await node.idle()
+
+    (told,) = await node.deliveries(user_id, webhook_id)
+    assert (told.status, told.attempts) == ("delivered", 1)
+
+
 async def test_an_answer_that_never_comes_is_not_waited_for(node: Node, receiver: Receiver) -> None:
     receiver.delay = 60
     user_id, (webhook_id,) = await node.add_user(receiver.url)
@@ -187,8 +299,8 @@ async def test_several_processes_tell_each_change_once(database: Database, recei
 async def test_what_a_killed_process_had_claimed_is_told_by_another(node: Node, receiver: Receiver) -> None:
     user_id, _ = await node.add_user(receiver.url)
     await node.write(user_id)
-    (claimed,) = await node.queue.claim(10)
-    assert await node.queue.claim(10) == []
+    (claimed,) = await node.queue.claim(10, sending={}, per_user=10)
+    assert await node.queue.claim(10, sending={}, per_user=10) == []
     async with node.database.writer.begin() as connection:
         await connection.execute(update(Webhook).values(due_at=now() - timedelta(seconds=1)))
 
@@ -203,7 +315,7 @@ async def test_what_a_killed_process_had_claimed_is_told_by_another(node: Node, 
 async def test_a_webhook_that_is_deleted_while_it_is_told_ends_quietly(node: Node, receiver: Receiver) -> None:
     receiver.delay = 60
     user_id, (webhook_id,) = await node.add_user(receiver.url)
-    async with node.sending():
+    async with node.sending(replace(SOON, store_every=0)):
         await node.write(user_id, 3)
         await asyncio.to_thread(receiver.wait_for, 1)
         await node.webhooks.delete(user_id, webhook_id)
@@ -223,7 +335,7 @@ async def test_a_sender_that_stops_finishes_the_attempt_and_hands_the_rest_over(
         asyncio.get_running_loop().call_later(0.2, receiver.may_answer.set)
 
     assert [one.status for one in await node.deliveries(user_id, webhook_id)] == ["delivered", "pending", "pending"]
-    (webhook,) = await node.queue.claim(10)
+    (webhook,) = await node.queue.claim(10, sending={}, per_user=10)
     assert webhook.id == webhook_id
 
 
@@ -239,22 +351,19 @@ async def test_queueing_an_event_again_changes_nothing(node: Node, receiver: Rec
     assert len(await node.deliveries(user_id, webhook_id)) == 2
 
 
-class Rebinding:
-    """A name server that answers with a public address first, and with one of this machine afterwards."""
-
-    def __init__(self, *addresses: str) -> None:
-        self.addresses = list(addresses)
-
-    def __call__(self, _host: str, port: int, **_: Any) -> list[Any]:
-        address = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
-        return [(0, 0, 0, "", (address, port))]
+@pytest.fixture
+def names() -> Iterator[NameServer]:
+    with name_server() as server:
+        yield server
 
 
-async def test_a_name_that_changes_its_mind_is_not_connected_to(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", Rebinding("93.184.215.14", "127.0.0.1"))
-    destinations, port = PublicDestinations(), receiver.url.split(":")[2].split("/")[0]
+def destinations_of(names: NameServer, *allowed: str) -> PublicDestinations:
+    return PublicDestinations(map(ip_network, allowed), HostLookup([names.address]))
+
+
+async def test_a_name_that_changes_its_mind_is_not_connected_to(receiver: Receiver, names: NameServer) -> None:
+    names.knows("rebinding.example", ttl=0).versions = [["93.184.215.14"], ["127.0.0.1"]]
+    destinations, port = destinations_of(names), receiver.url.split(":")[2].split("/")[0]
     url = f"http://rebinding.example:{port}/hook"
     await destinations.check(url)
 
@@ -266,36 +375,9 @@ async def test_a_name_that_changes_its_mind_is_not_connected_to(
     assert receiver.received == []
 
 
-async def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(_host: str, port: int, **_: Any) -> list[Any]:
-        return [(0, 0, 0, "", (address, port)) for address in ("93.184.215.14", "10.0.0.1")]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+async def test_one_private_address_among_public_ones_is_enough_to_refuse(names: NameServer) -> None:
+    names.knows("mixed.example", "93.184.215.14", "10.0.0.1")
 
     with pytest.raises(ForbiddenDestination):
-        await PublicDestinations().resolve("mixed.example", 443)
-    assert await PublicDestinations([ip_network("10.0.0.0/8")]).resolve("mixed.example", 443) == [
-        "93.184.215.14",
-        "10.0.0.1",
-    ]
-
-
-async def test_names_that_no_server_answers_for_keep_no_other_name_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    is_over = threading.Event()
-
-    def hang(*_: Any, **__: Any) -> list[Any]:
-        is_over.wait(60)
-        raise socket.gaierror
-
-    with monkeypatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", hang)
-        destinations = PublicDestinations()
-        waiting = [asyncio.create_task(destinations.resolve("dead.example", 443)) for _ in range(50)]
-        await asyncio.sleep(0.1)
-    try:
-        async with asyncio.timeout(10):
-            assert await asyncio.get_running_loop().getaddrinfo("localhost", 443)
-    finally:
-        is_over.set()
-        answers = await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(isinstance(answer, ForbiddenDestination) for answer in answers)
+        await destinations_of(names).resolve("mixed.example")
+    assert set(await destinations_of(names, "10.0.0.0/8").resolve("mixed.example")) == {"93.184.215.14", "10.0.0.1"}

@@ -118,3 +118,17 @@ async def test_a_function_that_is_cancelled_fails_those_who_wait() -> None:
     calls = asyncio.gather(*map(Batching(give_up), (1, 2)), return_exceptions=True)
 
     assert [type(result) for result in await asyncio.wait_for(calls, 5)] == [RuntimeError, RuntimeError]
+
+
+async def test_an_owner_of_many_items_delays_no_other() -> None:
+    batches: list[list[str]] = []
+
+    async def note(items: Sequence[str]) -> list[str]:
+        batches.append(list(items))
+        return list(items)
+
+    call = Batching(note, max_items=4, owner_of=lambda item: item[0])
+
+    items = ["a1", "a2", "a3", "a4", "a5", "a6", "b1", "b2", "c1"]
+    assert await asyncio.gather(*map(call, items)) == items
+    assert batches == [["a1", "a2", "b1", "c1"], ["a3", "a4", "a5", "b2"], ["a6"]]

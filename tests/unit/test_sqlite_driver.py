@@ -46,3 +46,20 @@ async def test_a_connection_that_is_stopped_while_it_closes_is_closed(tmp_path: 
     await asyncio.wait_for(asyncio.gather(working, closing), 2)
     await asyncio.to_thread(connection._thread.join, 5)
     assert not connection._thread.is_alive()
+
+
+def test_a_connection_that_outlives_its_event_loop_ends_quietly(tmp_path: Path) -> None:
+    may_go_on = threading.Event()
+
+    async def stop_without_waiting() -> threading.Thread:
+        connection = await sqlite_driver.connect(tmp_path / "posts.db", check_same_thread=False)
+        connection._tx.put((None, lambda: may_go_on.wait(60)))
+        connection.stop()
+        return connection._thread
+
+    thread = asyncio.run(stop_without_waiting())
+    may_go_on.set()
+    # An exception in a thread is a warning, and so an error.
+    thread.join(60)
+
+    assert not thread.is_alive()

@@ -2,24 +2,37 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from app.auth.keys import Keyring
+from app.auth.mail_links import SignedLinks
 from app.auth.session_tokens import SessionTokens
 from app.ports.security import Principal
 from app.services.feeds import FeedService
+from app.services.mails import Mails
+from app.services.personal_tokens import PersonalTokenService
 from app.services.posts import PostService
+from app.services.recovery import RecoveryService
 from app.services.sessions import SessionPolicy, SessionService
 from app.services.users import UserService
 from app.services.webhooks import WebhookService
+from app.shares import Share
 from events.bus import EventBus
-from events.types import Event, PostEvent, SessionsChanged
+from events.types import Event, MailsQueued, PostEvent, SessionsChanged, UserEvent
 from events.wakeups import Wakeups
-from models import Session, SignUp, TokenPair
+from models import Session, SignUp, SignUpPolicy, TokenPair
 from tests.fakes.database import InMemoryDatabase
 from tests.fakes.queries import InMemoryQueries, InMemoryTimelines
-from tests.fakes.security import CountingLimit, ListedDestinations, NamedTokens, PlainPasswords
+from tests.fakes.security import (
+    CountingLimit,
+    CountingUses,
+    ListedClients,
+    ListedDestinations,
+    NamedTokens,
+    PlainPasswords,
+)
 from tests.fakes.transactions import InMemoryTransactions
 
 PASSWORD = "correct horse battery"
@@ -33,8 +46,14 @@ class World:
     database: InMemoryDatabase = field(default_factory=InMemoryDatabase)
     passwords: PlainPasswords = field(default_factory=PlainPasswords)
     log_in_failures: CountingLimit = field(default_factory=CountingLimit)
+    account_failures: CountingLimit = field(default_factory=lambda: CountingLimit(20))
     wakeups: Wakeups = field(default_factory=Wakeups)
     policy: SessionPolicy = field(default_factory=SessionPolicy)
+    destinations: ListedDestinations = field(default_factory=lambda: ListedDestinations(FORBIDDEN_URL))
+    address_checks: Share = field(default_factory=lambda: Share("webhook registrations", per_key=2, total=3))
+    sends_mail: bool = True
+    greets: bool = False
+    sign_up_policy: SignUpPolicy = SignUpPolicy.OPEN
     published: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -43,15 +62,49 @@ class World:
         queries = InMemoryQueries(self.database)
         self.timelines = InMemoryTimelines(self.database)
         self.tokens = SessionTokens(Keyring("secret"), NamedTokens(), timedelta(days=30))
-        self.users = UserService(self.transactions, queries, self.passwords, self.tokens, CountingLimit())
+        self.links = SignedLinks(Keyring("secret"), "https://posts.example.com")
+        self.mails = Mails(is_configured=self.sends_mail, greets=self.greets)
+        known_clients = ListedClients()
+        self.recovery = RecoveryService(
+            self.transactions,
+            queries,
+            self.passwords,
+            self.links,
+            self.mails,
+            password_failures=CountingLimit(),
+            log_in_failures=self.log_in_failures,
+            known_clients=known_clients,
+            mails_to_address=CountingUses(),
+            mails_by_client=CountingUses(max_uses=10),
+        )
+        self.users = UserService(
+            self.transactions,
+            queries,
+            self.passwords,
+            self.tokens,
+            password_failures=CountingLimit(),
+            known_clients=known_clients,
+            mails=self.mails,
+            sign_up_policy=self.sign_up_policy,
+        )
+        self.personal_tokens = PersonalTokenService(self.transactions)
         self.posts = PostService(self.transactions)
-        self.webhooks = WebhookService(self.transactions, ListedDestinations(FORBIDDEN_URL))
+        self.webhooks = WebhookService(self.transactions, queries, self.destinations, self.address_checks)
         self.feeds = FeedService(queries, self.timelines, self.wakeups, heartbeat_seconds=3600, events_per_read=2)
         self.sessions = SessionService(
-            self.transactions, queries, self.passwords, self.tokens, self.log_in_failures, policy=self.policy
+            self.transactions,
+            queries,
+            self.passwords,
+            self.tokens,
+            log_in_failures=self.log_in_failures,
+            account_failures=self.account_failures,
+            known_clients=known_clients,
+            policy=self.policy,
         )
         bus.subscribe(PostEvent, self._note)
+        bus.subscribe(UserEvent, self._note)
         bus.subscribe(SessionsChanged, self._note)
+        bus.subscribe(MailsQueued, self._note)
         bus.subscribe(PostEvent, self.wakeups.on_change)
         bus.subscribe(SessionsChanged, self.wakeups.on_change)
 
@@ -66,6 +119,10 @@ class World:
         session_id = self.tokens.claim(tokens.refresh_token).session_id
         (user_id,) = {session.user_id for session in self.database.all(Session) if session.id == session_id}
         return Principal(user_id, session_id, 0)
+
+    def heard(self) -> list[tuple[str, UUID]]:
+        """Return the type and user of each event of an account that was published."""
+        return [(event.type, event.user_id) for event in self.published if isinstance(event, UserEvent)]
 
     def live(self, user: Principal) -> int:
         """Return how many sessions the user has."""

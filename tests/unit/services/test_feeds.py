@@ -1,12 +1,17 @@
 """Following a timeline."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
 
 from app.ports.security import Principal
 from app.services.feeds import Reset, Signal
 from events.types import PostEvent
 from models import PostCreate
+from tests.fakes.queries import InMemoryQueries
 from tests.unit.services.conftest import World
 
 Entry = PostEvent | Reset | Signal
@@ -87,3 +92,46 @@ async def test_a_feed_ends_with_the_process(world: World, ada: Principal) -> Non
     world.wakeups.stop()
 
     assert await ending is None
+
+
+async def test_feeds_of_one_timeline_at_one_place_share_a_read(
+    world: World, ada: Principal, bob: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeds = [await follow(world, user, 0) for user in [ada] * 20 + [bob]]
+    reads: list[tuple[UUID, int]] = []
+    read = InMemoryQueries.events_after
+
+    async def count(queries: InMemoryQueries, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
+        reads.append((user_id, version))
+        await asyncio.sleep(0)
+        return await read(queries, user_id, version, limit)
+
+    monkeypatch.setattr(InMemoryQueries, "events_after", count)
+    for number in range(1, 4):
+        waiting = [asyncio.create_task(versions(feed, 1)) for feed in feeds]
+        await asyncio.sleep(0.01)
+        for user in (ada, bob):
+            await write(world, user)
+        assert await asyncio.gather(*waiting) == [[number]] * 21
+
+    assert Counter(reads) == {(user.user_id, version): 1 for user in (ada, bob) for version in range(3)}
+
+
+async def test_a_feed_that_ends_takes_no_read_from_the_others(
+    world: World, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(world, ada)
+    may_read, read = asyncio.Event(), InMemoryQueries.events_after
+
+    async def read_later(queries: InMemoryQueries, user_id: UUID, version: int, limit: int) -> list[PostEvent]:
+        await may_read.wait()
+        return await read(queries, user_id, version, limit)
+
+    monkeypatch.setattr(InMemoryQueries, "events_after", read_later)
+    first, second = [asyncio.create_task(versions(await follow(world, ada, 0), 1)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait({first})
+    may_read.set()
+
+    assert await asyncio.wait_for(second, 10) == [1]

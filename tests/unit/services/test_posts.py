@@ -23,7 +23,7 @@ async def test_each_change_publishes_its_event(world: World, ada: Principal) -> 
     updated = await world.posts.update(ada.user_id, created.post_id, PostUpdate(text="again"))
     await world.posts.delete(ada.user_id, created.post_id)
 
-    assert (updated.text, updated.version) == ("again", 2)
+    assert (updated.post.text, updated.post.version) == ("again", 2)
     assert changes(world) == [("post.created", 1), ("post.updated", 2), ("post.deleted", 3)]
     assert world.database.all(Post) == []
 
@@ -86,7 +86,7 @@ async def test_a_key_with_another_text_is_refused(world: World, ada: Principal, 
 
 
 async def test_only_an_expected_version_is_changed(world: World, ada: Principal) -> None:
-    post_id, _ = await world.posts.create(ada.user_id, DRAFT)
+    post_id = (await world.posts.create(ada.user_id, DRAFT)).post_id
 
     with pytest.raises(PreconditionFailed):
         await world.posts.update(ada.user_id, post_id, PostUpdate(text="x"), if_version=frozenset({2}))
@@ -98,7 +98,7 @@ async def test_only_an_expected_version_is_changed(world: World, ada: Principal)
 
 
 async def test_posts_of_others_are_missing(world: World, ada: Principal, bob: Principal) -> None:
-    post_id, _ = await world.posts.create(ada.user_id, DRAFT)
+    post_id = (await world.posts.create(ada.user_id, DRAFT)).post_id
 
     with pytest.raises(NotFound):
         await world.posts.update(bob.user_id, post_id, PostUpdate(text="x"))

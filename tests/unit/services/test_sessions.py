@@ -1,6 +1,7 @@
 """Logging in, refreshing and ending sessions."""
 
 import asyncio
+from collections.abc import Hashable
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from app.errors import InvalidCredentials, NotFound, TooManyRequests, Unauthenticated
 from app.ports.security import Principal
 from app.services.sessions import SessionPolicy
-from models import LogIn
+from models import LogIn, SignUp
 from tests.fakes.security import PlainPasswords
 from tests.unit.services.conftest import PASSWORD, World
 
@@ -46,6 +47,59 @@ async def test_failures_on_an_address_make_the_next_attempt_wait_but_not_a_known
     await world.sessions.log_in(form(), "owner", ada)
 
 
+async def test_a_strangers_failures_make_the_stranger_wait_and_not_the_owner(world: World, ada: Principal) -> None:
+    for _ in range(5):
+        with pytest.raises(InvalidCredentials):
+            await world.sessions.log_in(form(password="guess"), "stranger", client="192.0.2.66")
+    with pytest.raises(TooManyRequests):
+        await world.sessions.log_in(form(), "stranger", client="192.0.2.66")
+
+    await world.sessions.log_in(form(), "owner", client="192.0.2.1")
+
+
+async def test_many_clients_can_not_guess_without_limit_and_do_not_lock_out_a_known_one(
+    world: World, ada: Principal
+) -> None:
+    await world.sessions.log_in(form(), "owner", client="192.0.2.1")
+    for number in range(20):
+        with pytest.raises(InvalidCredentials):
+            await world.sessions.log_in(form("ADA@example.com", "guess"), "bot", client=f"198.51.100.{number}")
+
+    with pytest.raises(TooManyRequests):
+        await world.sessions.log_in(form(), "bot", client="198.51.100.99")
+    await world.sessions.log_in(form(), "owner", client="192.0.2.1")
+    await world.sessions.log_in(form(), "owner elsewhere", ada, client="192.0.2.7")
+
+
+async def test_limits_count_an_address_in_every_case_as_one(world: World) -> None:
+    for email in ("straße@example.com", "STRASSE@example.com", "Strasse@example.com", "straSSe@example.com") * 2:
+        if world.log_in_failures.failures.total() < 5:
+            with pytest.raises(InvalidCredentials):
+                await world.sessions.log_in(form(email), "stranger")
+
+    with pytest.raises(TooManyRequests):
+        await world.sessions.log_in(form("STRAßE@example.com"), "stranger")
+
+
+async def test_two_accounts_from_before_with_one_address_are_told_apart_by_their_passwords(world: World) -> None:
+    first, second = [
+        world.principal_of(
+            await world.users.sign_up(SignUp(email=f"{name}@example.com", password=f"battery of {name}"), "curl/8")
+        )
+        for name in ("first", "second")
+    ]
+    for user, email in ((first, "t\u0308om@example.com"), (second, "\u1e97om@example.com")):
+        async with world.transactions.begin() as unit:
+            (await unit.users.lock(user.user_id)).email = email
+            await unit.commit()
+
+    for user, name in ((first, "first"), (second, "second")):
+        tokens = await world.sessions.log_in(form("T\u0308OM@example.com", f"battery of {name}"), "curl/8")
+        assert world.principal_of(tokens).user_id == user.user_id
+    with pytest.raises(InvalidCredentials):
+        await world.sessions.log_in(form("T\u0308OM@example.com", "another battery"), "curl/8")
+
+
 async def test_a_session_of_someone_else_does_not_lift_the_limit(world: World, ada: Principal, bob: Principal) -> None:
     for _ in range(5):
         with pytest.raises(InvalidCredentials):
@@ -78,11 +132,11 @@ async def test_one_session_too_many_ends_the_one_unused_for_longest() -> None:
 
 async def test_a_password_changed_while_it_was_verified_opens_nothing(world: World, ada: Principal) -> None:
     class Slow(PlainPasswords):
-        async def verify(self, password: str, password_hash: str | None) -> bool:
+        async def verify(self, password: str, password_hash: str | None, by: Hashable) -> bool:
             async with world.transactions.begin() as unit:
                 (await unit.users.lock(ada.user_id)).password_version += 1
                 await unit.commit()
-            return await super().verify(password, password_hash)
+            return await super().verify(password, password_hash, by)
 
     world.sessions._passwords = Slow()
 

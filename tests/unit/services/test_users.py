@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import EmailTaken, TooManyRequests, WrongPassword
 from app.ports.security import Principal
-from events.types import SessionsChanged
+from events.types import SessionsChanged, UserSignedUpEvent
 from models import LogIn, PasswordChange, Post, PostCreate, SignUp, User
 from tests.unit.services.conftest import PASSWORD, World
 
@@ -13,8 +13,12 @@ async def test_signing_up_opens_the_first_session(world: World) -> None:
     ada = await world.sign_up()
 
     assert await world.timelines.version(ada.user_id, ada.session_id) == 0
-    assert world.published == [SessionsChanged(user_id=ada.user_id)]
-    assert [user.password_hash for user in world.database.all(User)] == [f"plain:{PASSWORD}"]
+    (stored,) = world.database.all(User)
+    assert stored.password_hash == f"plain:{PASSWORD}"
+    assert world.published == [
+        UserSignedUpEvent(user_id=ada.user_id, occurred_at=stored.created_at),
+        SessionsChanged(user_id=ada.user_id),
+    ]
 
 
 async def test_an_address_has_one_account(world: World, ada: Principal) -> None:
@@ -22,6 +26,7 @@ async def test_an_address_has_one_account(world: World, ada: Principal) -> None:
         await world.users.sign_up(SignUp(email="Ada@example.com", password=PASSWORD), "curl/8")
 
     assert len(world.database.all(User)) == 1
+    assert world.heard() == [("user.signed_up", ada.user_id)]
 
 
 async def test_a_new_password_ends_the_other_sessions(world: World, ada: Principal) -> None:
@@ -54,6 +59,7 @@ async def test_erasing_removes_the_user_and_all_they_own(world: World, ada: Prin
 
     assert [post.user_id for post in world.database.all(Post)] == [bob.user_id]
     assert await world.timelines.version(ada.user_id, ada.session_id) is None
+    assert world.heard()[2:] == [("user.erased", ada.user_id)]
     assert (await world.sign_up()).user_id != ada.user_id
 
 

@@ -1,0 +1,172 @@
+/** A post in the page, with the actions to edit and delete it. */
+
+import { cancelDeletion, deleteLater, sendDeletion } from "./deletion.js";
+import { Editor } from "./editor.js";
+import { excerpt, firstLines } from "./excerpts.js";
+import { withLinks } from "./links.js";
+import { freshen, request } from "./session.js";
+import { dayOf, fullTime, timeOfDay } from "./times.js";
+
+const template = document.getElementById("post");
+const deletedTemplate = document.getElementById("deleted");
+
+export class PostView {
+  /** The part of its day that the post is shown in. */
+  part;
+  #post;
+  #actions;
+  #editor = null;
+  // What stands in the place of the post after "Delete", and whether that is still to be sent.
+  #deleted = null;
+  #isPending = false;
+
+  /**
+   * `actions` are `refresh()`, which brings the list up to date, `tell(text)`, `failed(error)`, `nameOf(name, earlier)`,
+   * which returns a name that no other post has, `leave(view)`, which moves the focus from a post that goes, and
+   * `drop(view)`, which removes one that is no longer in the list.
+   */
+  constructor(post, actions) {
+    this.#actions = actions;
+    this.element = template.content.cloneNode(true).firstElementChild;
+    const created = new Date(post.created_at);
+    this.day = +dayOf(created);
+    const time = this.#part("time");
+    time.dateTime = post.created_at;
+    time.textContent = timeOfDay.format(created);
+    time.title = fullTime.format(created);
+    this.#part(".edit").addEventListener("click", () => this.#edit());
+    this.#part(".delete").addEventListener("click", ({ detail }) => {
+      // The second click of a double one would delete the post that has moved up.
+      if (detail < 2) this.#delete();
+    });
+    this.#part(".expand").addEventListener("click", ({ target }) => this.#showText(target.ariaExpanded === "false"));
+    this.update(post);
+  }
+
+  update(post) {
+    if (this.#post?.version === post.version) return;
+    this.#post = post;
+    this.#part(".edited").hidden = post.version === 1;
+    const name = `post of ${this.#part("time").textContent}, ${excerpt(post.text, 30)}`;
+    this.name = this.#actions.nameOf(name, this.name);
+    this.#label(this.#part(".edit"), this.#part(".delete"));
+    this.#showText(this.#part(".expand").ariaExpanded === "true");
+  }
+
+  /** Removes the post, which has left the list, and returns true; not while it is being edited. */
+  vanish() {
+    this.element.classList.toggle("gone", this.#editor !== null);
+    if (this.#editor) {
+      this.#editor.warn(
+        "This post is no longer in the list; it may be deleted. Your text stays here until you save or cancel.",
+      );
+      return false;
+    }
+    // Without it in the list, nobody could undo that.
+    if (this.#isPending) sendDeletion();
+    this.#actions.leave(this);
+    this.element.remove();
+    return true;
+  }
+
+  /** Says that the post is in the list, again or still. */
+  stay() {
+    this.element.classList.toggle("gone", false);
+  }
+
+  get postID() {
+    return this.#post.postID;
+  }
+
+  #edit() {
+    this.#editor = new Editor({
+      current: () => this.#post,
+      refresh: this.#actions.refresh,
+      refused: () => (this.element.dataset.state = "conflict"),
+      failed: this.#actions.failed,
+      closed: (isSaved) => {
+        this.#editor = null;
+        delete this.element.dataset.state;
+        this.#part(".edit").focus();
+        if (this.element.classList.contains("gone")) this.#actions.drop(this);
+        if (isSaved) this.#actions.tell("Saved.");
+      },
+    });
+    this.element.dataset.state = "editing";
+    this.element.append(this.#editor.element);
+    this.#label(...this.#editor.element.querySelectorAll("button"));
+    this.#editor.focus();
+  }
+
+  #delete() {
+    const { version } = this.#post;
+    deleteLater(() => this.#sendDeletion(version));
+    this.#isPending = true;
+    // A page that closes can't wait for a new token.
+    freshen().catch(this.#actions.failed);
+    this.#actions.tell("");
+    this.#deleted = deletedTemplate.content.cloneNode(true).firstElementChild;
+    const undo = this.#deleted.querySelector("button");
+    undo.ariaLabel = `Undo, deleted ${this.name}`;
+    undo.addEventListener("click", () => {
+      cancelDeletion();
+      this.#restore();
+      this.#part(".delete").focus();
+    });
+    this.element.dataset.state = "deleted";
+    this.element.append(this.#deleted);
+    // A screen reader says its name, and with it that the post was deleted.
+    undo.focus();
+  }
+
+  async #sendDeletion(version) {
+    const headers = { "If-Match": `"${version}"` };
+    this.#isPending = false;
+    this.#actions.leave(this);
+    this.element.hidden = true;
+    try {
+      // It outlasts the page, which may be closing.
+      await request(`/posts/${this.postID}`, { method: "DELETE", headers, keepalive: true });
+    } catch (error) {
+      // It was deleted already.
+      if (error.status !== 404) return this.#keep(error);
+    }
+    await this.#actions.refresh().catch(this.#actions.failed);
+  }
+
+  async #keep(error) {
+    this.#restore();
+    if (error.status !== 412) return this.#actions.failed(error);
+    await this.#actions.refresh().catch(this.#actions.failed);
+    this.#actions.tell("Not deleted: the post was changed elsewhere.");
+  }
+
+  #restore() {
+    this.#deleted.remove();
+    this.#deleted = null;
+    this.#isPending = false;
+    this.element.hidden = false;
+    delete this.element.dataset.state;
+  }
+
+  /** Gives controls names of their own, which begin with what is seen on them. */
+  #label(...controls) {
+    for (const control of controls) control.ariaLabel = `${control.textContent}, ${this.name}`;
+  }
+
+  #showText(isExpanded) {
+    const { text } = this.#post;
+    const begin = firstLines(text);
+    const expand = this.#part(".expand");
+    expand.hidden = begin === null;
+    expand.ariaExpanded = String(isExpanded);
+    expand.textContent = isExpanded ? "Show less" : "Show all";
+    this.#label(expand);
+    // Never as HTML: a post may contain markup.
+    this.#part(".text").replaceChildren(...withLinks(isExpanded ? text : (begin ?? text)));
+  }
+
+  #part(selector) {
+    return this.element.querySelector(selector);
+  }
+}
