@@ -1,5 +1,6 @@
 """The application: the service behind HTTP and the command line."""
 
+import gc
 import logging
 import multiprocessing
 import sys
@@ -62,6 +63,10 @@ from controllers.webhooks import WebhookController
 from events.emitter import TolerantEventEmitter
 from events.relay import DurableListener
 from events.types import PostEvent, UserEvent
+
+# `app` turned the collector off. What it has made since then, the collector need never look at.
+gc.freeze()
+gc.enable()
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """Runs the migrations on the configured database, or on a connection that the caller passes."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,9 @@ from app.errors import ConfigurationError
 from app.settings import Environment, load_settings
 from app.telemetry.logs import configure_logging
 from models.columns import UTCDateTime, UUIDBytes
+
+# `app` turned the collector off.
+gc.enable()
 
 _READING = {"current", "check", "revision", "history", "heads", "show", "branches"}
 
