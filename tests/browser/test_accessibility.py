@@ -53,7 +53,7 @@ def views(visitor: Visitor, server: Server, name: str) -> Iterator[tuple[str, Pa
         window.get_by_role("button", name="Go on").click()
     window.close()
 
-    window = visitor.sign_up(f"{name}@example.com")
+    window = visitor.sign_up(f"axe-{name}@example.com")
     yield "empty", window
     write(window, "https://example.com/" + "nowheretobreak" * 8)
     write(window, "lemons, bread\nand oil")
