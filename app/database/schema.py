@@ -54,17 +54,20 @@ async def upgrade(database: Database) -> None:
     """Apply the migrations that the database lacks. One that is ahead of this version stays as it is."""
     async with database.writer.connect() as connection:
         before = await connection.run_sync(_revisions)
-        if _compare(before) is State.AHEAD:
+        found = _compare(before)
+        if found is State.CURRENT:
+            return
+        if found is State.AHEAD:
             logger.warning(
                 "the database is of a later version of the service (revision %s) and is used as it is", _listed(before)
             )
             return
-        if before and _compare(before) is State.BEHIND:
+        if before:
             logger.info("migrating the database from revision %s, which may take a while", _listed(before))
         await connection.run_sync(_upgrade)
         after = await connection.run_sync(_revisions)
         await connection.commit()
-    if before and before != after:
+    if before:
         logger.info("the database was migrated from revision %s to %s", _listed(before), _listed(after))
 
 

@@ -76,7 +76,9 @@ def _check_options(url: URL, value: str) -> None:
         _, arguments = url.get_dialect()().create_connect_args(url)
     except (TypeError, ValueError):
         raise ValueError("has an option after the question mark whose value can't be used") from None
-    _check_tls(arguments.get("ssl", {}))
+    # Not without need: to load the system's certificates takes milliseconds.
+    if "ssl" in arguments:
+        _check_tls(arguments["ssl"])
 
 
 def _check_tls(options: dict[str, str]) -> None:

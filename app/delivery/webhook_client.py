@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import NamedTuple
 
 import httpcore
@@ -14,6 +15,10 @@ from models.columns import now
 
 _CALL_SECONDS = 15
 _EXCERPT_BYTES = 1024
+
+
+# Once a process, and before the event loop runs: to load the certificates takes tens of milliseconds.
+default_tls = cache(httpcore.default_ssl_context)
 
 
 class Answer(NamedTuple):
@@ -32,8 +37,7 @@ class WebhookClient:
     ) -> None:
         self._seconds = seconds
         self._pool = httpcore.AsyncConnectionPool(
-            # Created once: it takes tens of milliseconds, which would block the event loop.
-            ssl_context=httpcore.default_ssl_context(),
+            ssl_context=default_tls(),
             network_backend=CheckedConnections(destinations),
             max_connections=max_connections,
             keepalive_expiry=30,

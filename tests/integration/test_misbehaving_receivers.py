@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.delivery import receiver_connections
+from app.delivery import receiver_connections, webhook_client
 from app.delivery.destinations import PublicDestinations
 from app.delivery.receiver_connections import AnswerTooLong
 from app.delivery.webhook_client import Answer, WebhookClient
@@ -104,7 +104,7 @@ async def test_an_answer_without_end_is_given_up(behave: Behaviour, received: Ca
 async def test_an_answer_without_end_is_given_up_over_tls_too(
     behave: Behaviour, received: Callable[[], int], certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(httpcore, "default_ssl_context", _trusting_nobody)
+    monkeypatch.setattr(webhook_client, "default_tls", _trusting_nobody)
     with misbehaving(behave, tls=certificate) as receiver, pytest.raises(AnswerTooLong):
         await post(receiver, seconds=60)
 
@@ -114,7 +114,7 @@ async def test_an_answer_without_end_is_given_up_over_tls_too(
 async def test_what_tls_adds_is_bounded_as_well(
     received: Callable[[], int], certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(httpcore, "default_ssl_context", _trusting_nobody)
+    monkeypatch.setattr(webhook_client, "default_tls", _trusting_nobody)
     monkeypatch.setattr(receiver_connections, "_MAX_WIRE_BYTES", 200)
     with misbehaving(receivers.close_without_an_answer, tls=certificate) as receiver, pytest.raises(AnswerTooLong):
         await post(receiver, seconds=60)
