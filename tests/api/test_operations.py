@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from litestar import Litestar
 
 from app.application import create_app
@@ -78,6 +81,23 @@ async def test_the_dashboard_shows_all_that_the_service_tells(told: set[str]) ->
     metrics = {name.partition("{")[0] for name in told if name.startswith("postline_")}
 
     assert {name for name in metrics if not name.endswith(suffixes)} <= shown
+
+
+def test_grafanas_schema_knows_each_field_of_the_dashboard() -> None:
+    register_default_plugins()
+
+    understood = json.loads(JSONEncoder().encode(Dashboard.from_json(DASHBOARD)))
+
+    assert lost(DASHBOARD, understood) == []
+
+
+def lost(written: Any, understood: Any, path: str = "") -> list[str]:
+    """Return where something that was written is not understood. Defaults may be added."""
+    if isinstance(written, dict) and isinstance(understood, dict):
+        return [each for key, value in written.items() for each in lost(value, understood.get(key), f"{path}/{key}")]
+    if isinstance(written, list) and isinstance(understood, list) and len(written) == len(understood):
+        return [each for at, value in enumerate(written) for each in lost(value, understood[at], f"{path}/{at}")]
+    return [] if written == understood else [path]
 
 
 def test_every_alert_is_explained() -> None:

@@ -34,7 +34,8 @@ def wheel(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     # The build backend is the pinned one that is installed here.
     isolation = ("--no-build-isolation", "--python", sys.executable, "--offline")
-    finish(uv, "build", "--quiet", "--wheel", *isolation, "--out-dir", str(folder), str(ROOT))
+    # From the source archive, which is published too.
+    finish(uv, "build", "--quiet", *isolation, "--out-dir", str(folder), str(ROOT))
     [wheel] = folder.glob("*.whl")
     return wheel
 
