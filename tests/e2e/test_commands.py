@@ -23,6 +23,20 @@ def test_routes_are_listed(tmp_path: Path) -> None:
     assert "/auth/signup" in listed.stdout
 
 
+def test_no_garbage_is_collected_while_the_modules_load_but_it_is_afterwards(tmp_path: Path) -> None:
+    program = """
+import gc
+before = gc.get_stats()[2]["collections"]
+import app.application
+print(gc.get_stats()[2]["collections"] - before, gc.isenabled(), gc.get_freeze_count() > 100_000)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == "0 True True\n"
+
+
 def test_the_openapi_document_is_written(tmp_path: Path) -> None:
     written = run("litestar", "--app-dir", str(ROOT), "schema", "openapi", "--output", "out.json", cwd=tmp_path)
 
