@@ -48,19 +48,24 @@ class ChangesPage(NamedTuple):
 class _Changed(NamedTuple):
     """The newest known event of each changed post, ordered by version, and the version up to which they are complete.
 
-    A later event may have superseded one of them.
+    A later event may have superseded one of them. `posts` are those that were read with the events, in one snapshot at
+    `timeline_version`; what was read with them has a size of `posts_size`.
     """
 
     version: int
     events: list[PostEvent]
+    timeline_version: int
+    posts: dict[UUID, PostItem]
+    posts_size: int
 
     @property
-    def post_ids(self) -> list[UUID]:
-        return [event.post_id for event in self.events]
+    def other_ids(self) -> list[UUID]:
+        """The ids of the posts that were not read with the events."""
+        return [event.post_id for event in self.events if event.post_id not in self.posts]
 
     def first(self, count: int) -> "_Changed":
         events = self.events[:count]
-        return self if len(events) == len(self.events) else _Changed(events[-1].version, events)
+        return self if len(events) == len(self.events) else self._replace(version=events[-1].version, events=events)
 
     def page(self, timeline_version: int, posts: Mapping[UUID, PostItem]) -> ChangesPage:
         changes = [
@@ -95,15 +100,24 @@ class ChangeLists:
         async def read(statement: Select[*tuple[Any, ...]], values: Mapping[str, Any]) -> _Rows:
             return await self._database.rows_of(owner_id, statement, values)
 
-        # Events never change, so if the posts are at the same version as the events, both are of one state, and no
-        # transaction is needed.
+        # Events never change, so if all posts are at the same version, the page is of one state, and no transaction is
+        # needed.
+        max_bytes = self._policy.max_held_bytes
         for _ in range(_READS_WITHOUT_SNAPSHOT):
-            changed = await _changed(read, owner_id, since, version, limit)
-            posts_version, posts = await self._posts(read, owner_id, changed.post_ids, self._policy.max_held_bytes)
-            if posts is None:
+            changed = await self._changed(read, owner_id, since, version, limit, max_bytes=max_bytes)
+            if changed.posts_size > max_bytes:
+                break
+            if changed.timeline_version != version:
+                version = changed.timeline_version
+                continue
+            if not changed.other_ids:
+                return changed.page(version, changed.posts)
+            left = max_bytes - changed.posts_size
+            posts_version, others = await self._posts(read, owner_id, changed.other_ids, left)
+            if others is None:
                 break
             if posts_version == version:
-                return changed.page(version, posts)
+                return changed.page(version, changed.posts | others)
             version = posts_version
         return await self._page_of_snapshot(owner_id, since, limit)
 
@@ -115,18 +129,45 @@ class ChangeLists:
                 return (await connection.execute(statement, values)).all()
 
             version, _ = await self._posts(read, owner_id, [], 0)
-            changed = await _changed(read, owner_id, since, version, limit)
-            values = {"owner_id": owner_id, "post_ids": changed.post_ids}
+            # Without posts, whose sizes decide where the page ends.
+            changed = await self._changed(read, owner_id, since, version, limit, max_bytes=-1)
+            post_ids = changed.other_ids
+            values = {"owner_id": owner_id, "post_ids": post_ids}
             sizes = {row.id: row.size + self._policy.overhead_bytes for row in await read(_SIZES, values)}
             count = total = 0
-            for post_id in changed.post_ids:
+            for post_id in post_ids:
                 size = sizes.get(post_id, 0)
                 if count and total + size > self._policy.max_held_bytes:
                     break
                 count, total = count + 1, total + size
             changed = changed.first(count)
-            _, posts = await self._posts(read, owner_id, changed.post_ids, total)
+            _, posts = await self._posts(read, owner_id, changed.other_ids, total)
             return changed.page(version, posts or {})
+
+    async def _changed(
+        self, read: _Read, owner_id: UUID, since: int, version: int, limit: int, *, max_bytes: int
+    ) -> _Changed:
+        """Return the events of a page, and with them the posts that they created, if these are not larger than that."""
+        last = min(version, since + max(limit, _LEAST_EVENTS))
+        values = {
+            "owner_id": owner_id,
+            "first": since + 1,
+            "last": last,
+            "last_post": min(last, since + limit),
+            "max_bytes": max_bytes,
+            "overhead": self._policy.overhead_bytes,
+        }
+        rows = await read(_EVENTS, values)
+        # Versions have no gaps, so if the number is right, all are there.
+        if len(rows) != last - since:
+            raise HistoryNotKept(version)
+        timeline_version, posts_size = rows[0][:2]
+        if timeline_version is None:
+            raise Unauthenticated
+        newest = {event.post_id: event for event in (decode(row[2]) for row in rows)}
+        events: list[PostEvent] = sorted(newest.values(), key=lambda event: event.version)
+        posts = {row[3]: PostItem(*row[3:]) for row in rows if row[3] is not None}
+        return _Changed(last, events, timeline_version, posts, posts_size).first(limit)
 
     async def _posts(
         self, read: _Read, owner_id: UUID, post_ids: Sequence[UUID], max_bytes: int
@@ -145,16 +186,6 @@ class ChangeLists:
         if rows[0].size > max_bytes:
             return version, None
         return version, {row.postID: PostItem(*row[-len(COLUMNS) :]) for row in rows if row.postID is not None}
-
-
-async def _changed(read: _Read, owner_id: UUID, since: int, version: int, limit: int) -> _Changed:
-    last = min(version, since + max(limit, _LEAST_EVENTS))
-    rows = await read(_EVENTS, {"owner_id": owner_id, "first": since + 1, "last": last})
-    # Versions have no gaps, so if the number is right, all are there.
-    if len(rows) != last - since:
-        raise HistoryNotKept(version)
-    newest = {event.post_id: event for event in (decode(row.payload) for row in rows)}
-    return _Changed(last, sorted(newest.values(), key=lambda event: event.version)).first(limit)
 
 
 def _is_newest(event: PostEvent, post: PostItem | None) -> bool:
@@ -193,15 +224,36 @@ def _posts_statement() -> Select[*tuple[Any, ...]]:
     )
 
 
-# Statements are built once: to build them takes longer than to run them.
-_EVENTS: Select[*tuple[Any, ...]] = (
-    select(col(StoredEvent.payload))
-    .where(
-        col(StoredEvent.user_id) == _owner_id(),
-        col(StoredEvent.version).between(bindparam("first"), bindparam("last")),
+def _events_statement() -> Select[*tuple[Any, ...]]:
+    """Return what reads the events with the posts that they created, which are found by position."""
+    measured = aliased(Post)
+    are_new = col(measured.position).between(bindparam("first"), bindparam("last_post"))
+    size = (
+        select(func.coalesce(func.sum(col(measured.size) + bindparam("overhead", type_=Integer)), 0))
+        .where(col(measured.user_id) == _owner_id(), are_new)
+        .scalar_subquery()
     )
-    .order_by(col(StoredEvent.version))
-)
+    created = and_(
+        col(Post.user_id) == _owner_id(),
+        col(Post.position) == col(StoredEvent.version),
+        col(Post.position) <= bindparam("last_post"),
+        size <= bindparam("max_bytes", type_=Integer),
+    )
+    version = select(col(User.timeline_version)).where(col(User.id) == _owner_id()).scalar_subquery()
+    return (
+        select(version, size, col(StoredEvent.payload), *COLUMNS)
+        .select_from(StoredEvent)
+        .outerjoin(Post, created)
+        .where(
+            col(StoredEvent.user_id) == _owner_id(),
+            col(StoredEvent.version).between(bindparam("first"), bindparam("last")),
+        )
+        .order_by(col(StoredEvent.version))
+    )
+
+
+# Statements are built once: to build them takes longer than to run them.
+_EVENTS = _events_statement()
 _SIZES: Select[*tuple[Any, ...]] = select(col(Post.id), col(Post.size)).where(
     col(Post.user_id) == _owner_id(), col(Post.id).in_(_post_ids())
 )

@@ -55,6 +55,19 @@ def begin(app: Litestar) -> list[str]:
     return ["BEGIN"] if app.state.service.database.is_sqlite else []
 
 
+async def test_changes(app: Litestar, ada: Person, look_up: list[str]) -> None:
+    post_id = await ada.add("hello")
+    with counted(app) as statements:
+        await ada.get("/posts/changes?since=0")
+    # New posts are read with their events, and edited ones after them.
+    assert statements == [*look_up, "SELECT"]
+
+    await ada.request("PATCH", f"/posts/{post_id}", json={"text": "again"})
+    with counted(app) as statements:
+        await ada.get("/posts/changes?since=1")
+    assert statements == [*look_up, "SELECT", "SELECT"]
+
+
 async def test_a_cached_list(app: Litestar, ada: Person, look_up: list[str]) -> None:
     await ada.add("hello")
     await ada.get("/posts")

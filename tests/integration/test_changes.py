@@ -51,13 +51,25 @@ async def test_a_page_is_of_one_snapshot_whatever_is_written_meanwhile(
 ) -> None:
     user_id = await ledger.add_user()
     first = (await ledger.posts.create(user_id, DRAFT)).post_id
+    # An edited post is read after its event, unlike one that is new.
+    await ledger.posts.update(user_id, first, PostUpdate(text="again"))
     added = write_between(ledger, user_id, monkeypatch, times=times)
+
+    page = await ledger.queries.changes(user_id, 1, 2, 1000)
+
+    assert (page.version, page.has_more) == (page.timeline_version, False)
+    assert page.timeline_version == 2 + len(added)
+    assert [change.postID for change in page.changes] == [first, *added]
+
+
+async def test_a_page_is_of_the_newest_version_whatever_the_caller_knows(ledger: Ledger) -> None:
+    user_id = await ledger.add_user()
+    added = [(await ledger.posts.create(user_id, DRAFT)).post_id for _ in range(3)]
 
     page = await ledger.queries.changes(user_id, 0, 1, 1000)
 
-    assert (page.version, page.has_more) == (page.timeline_version, False)
-    assert page.timeline_version == 1 + len(added)
-    assert [change.postID for change in page.changes] == [first, *added]
+    assert (page.version, page.timeline_version, page.has_more) == (3, 3, False)
+    assert [change.postID for change in page.changes] == added
 
 
 async def test_history_that_is_pruned_meanwhile_is_not_kept(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
