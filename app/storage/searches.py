@@ -119,11 +119,17 @@ class Searches:
             version = await connection.scalar(_VERSION, {"owner_id": owner_id})
             if version is None:
                 raise Unauthenticated
+            are_most = False
             while ahead := (await connection.execute(ahead_of, values)).all():
                 ahead, has_more = ahead[:most], len(ahead) > most
                 for group in groups(ahead, self._policy.searched_bytes):
                     wanted = [row for row in group if not criteria.are_of_time or criteria.include(row.created_at)]
-                    matches = await _matches(connection, owner_id, wanted, term) if wanted else []
+                    positions = {row.position for row in wanted}
+                    if term is None or are_most:
+                        matches = await _posts(connection, owner_id, positions, term)
+                    else:
+                        matches = await _posts_of_texts(connection, owner_id, positions, term)
+                    are_most = 2 * len(matches) > len(wanted)
                     position = group[-1].position
                     is_last = position == ahead[-1].position and not has_more
                     yield _Part(version, matches, None if is_last else position, monotonic() >= due_at)
@@ -133,28 +139,40 @@ class Searches:
             yield _Part(version, [], None, is_late=False)
 
 
-async def _matches(
-    connection: AsyncConnection, owner_id: UUID, wanted: Sequence[Row[*tuple[Any, ...]]], term: Term | None
+async def _posts_of_texts(
+    connection: AsyncConnection, owner_id: UUID, positions: Collection[int], term: Term
 ) -> list[_Match]:
-    """Return those of the wanted posts that contain the term. Only of these is more read than the text."""
-    positions = {row.position for row in wanted}
-    if term is None:
-        rows = await _between(connection, owner_id, positions, _POSTS)
-        return [_Match(row.position, row.size, PostItem(*row[2:])) for row in rows]
+    """Return the posts at these positions that contain the term, reading more than the text of these only."""
     texts = await _between(connection, owner_id, positions, _TEXTS)
     found = {position: text for position, text in texts if await term.is_in(text)}
-    if not found:
-        return []
     rows = await _between(connection, owner_id, found, _POSTS_WITHOUT_TEXT)
-    return [_Match(row.position, row.size, PostItem(row.postID, found[row.position], *row[3:])) for row in rows]
+    return [
+        _Match(position, size, PostItem(post_id, found[position], *rest)) for position, size, post_id, *rest in rows
+    ]
+
+
+async def _posts(
+    connection: AsyncConnection, owner_id: UUID, positions: Collection[int], term: Term | None
+) -> list[_Match]:
+    """Return the same, reading all of each post: quicker if most of them contain the term, or if there is none."""
+    matches = [_match(row) for row in await _between(connection, owner_id, positions, _POSTS)]
+    return matches if term is None else [match for match in matches if await term.is_in(match.post.text)]
+
+
+def _match(row: Row[*tuple[Any, ...]]) -> _Match:
+    position, size, *post = row
+    return _Match(position, size, PostItem(*post))
 
 
 async def _between(
     connection: AsyncConnection, owner_id: UUID, positions: Collection[int], statement: Select[*tuple[Any, ...]]
 ) -> list[Row[*tuple[Any, ...]]]:
     """Return the rows at these positions. Those in between are read too, which is quicker than naming hundreds."""
+    if not positions:
+        return []
     values = {"owner_id": owner_id, "oldest": min(positions), "newest": max(positions)}
-    return [row for row in (await connection.execute(statement, values)).all() if row.position in positions]
+    # By index, which takes a fifth of the time that a name takes.
+    return [row for row in (await connection.execute(statement, values)).all() if row[0] in positions]
 
 
 async def _pages(parts: AsyncIterator[_Part]) -> AsyncGenerator[Page]:
