@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from app.database.engines import Database
 from app.errors import HistoryNotKept, Unauthenticated
+from app.storage.by_id import owned_by_id
 from app.storage.policy import ListPolicy
 from app.storage.post_lists import COLUMNS
 from events.types import PostDeletedEvent, PostEvent, decode
@@ -208,12 +209,11 @@ def _posts_statement() -> Select[*tuple[Any, ...]]:
     measured = aliased(Post)
     size = (
         select(func.coalesce(func.sum(col(measured.size) + bindparam("overhead", type_=Integer)), 0))
-        .where(col(measured.user_id) == _owner_id(), col(measured.id).in_(_post_ids()))
+        .where(owned_by_id(_owner_id(), _post_ids(), measured))
         .scalar_subquery()
     )
     are_wanted = and_(
-        col(Post.user_id) == _owner_id(),
-        col(Post.id).in_(_post_ids()),
+        owned_by_id(_owner_id(), _post_ids()),
         size <= bindparam("max_bytes", type_=Integer),
     )
     return (
@@ -254,7 +254,5 @@ def _events_statement() -> Select[*tuple[Any, ...]]:
 
 # Statements are built once: to build them takes longer than to run them.
 _EVENTS = _events_statement()
-_SIZES: Select[*tuple[Any, ...]] = select(col(Post.id), col(Post.size)).where(
-    col(Post.user_id) == _owner_id(), col(Post.id).in_(_post_ids())
-)
+_SIZES: Select[*tuple[Any, ...]] = select(col(Post.id), col(Post.size)).where(owned_by_id(_owner_id(), _post_ids()))
 _POSTS = _posts_statement()

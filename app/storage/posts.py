@@ -12,13 +12,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from typing_extensions import override
 
 from app.ports.unit_of_work import ChangeLog, Posts
+from app.storage.by_id import owned_by_id
 from models import Post
 from models.columns import UUIDBytes
 
 _INSERT = insert(Post)
 _EXISTING = select_columns(col(Post.id)).where(
-    col(Post.user_id) == bindparam("owner_id", type_=UUIDBytes),
-    col(Post.id).in_(bindparam("post_ids", expanding=True, type_=UUIDBytes)),
+    owned_by_id(bindparam("owner_id", type_=UUIDBytes), bindparam("post_ids", expanding=True, type_=UUIDBytes))
 )
 
 
@@ -43,7 +43,7 @@ class PostRepository(Posts):
     async def get_all(self, owner_id: UUID, post_ids: Collection[UUID]) -> Mapping[UUID, Post]:
         if not post_ids:
             return {}
-        statement = select(Post).where(col(Post.user_id) == owner_id, col(Post.id).in_(post_ids))
+        statement = select(Post).where(owned_by_id(owner_id, post_ids))
         found = await self._session.exec(statement.options(defer(cast("InstrumentedAttribute[str]", Post.text))))
         posts = {post.id: post for post in found}
         for post in posts.values():

@@ -164,8 +164,12 @@ async def test_few_changes_among_many_posts_are_read_by_their_keys(database: Dat
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("statement", [changes._EVENTS, changes._POSTS, changes._SIZES])
-async def test_sqlite_reads_changes_in_the_order_of_its_indexes(database: Database, statement: Select[Any]) -> None:
-    values = {"owner_id": uuid7(), "post_ids": [uuid7()], "first": 1, "last": 2, "max_bytes": 1, "overhead": 1}
+@pytest.mark.parametrize("count", [1, 100])
+async def test_sqlite_reads_changes_in_the_order_of_its_indexes(
+    database: Database, statement: Select[Any], count: int
+) -> None:
+    post_ids = [uuid7() for _ in range(count)]
+    values = {"owner_id": uuid7(), "post_ids": post_ids, "first": 1, "last": 2, "max_bytes": 1, "overhead": 1}
     compiled = statement.params(values).compile(
         dialect=database.reader.dialect, compile_kwargs={"render_postcompile": True}
     )
@@ -178,3 +182,5 @@ async def test_sqlite_reads_changes_in_the_order_of_its_indexes(database: Databa
     assert "SEARCH" in described
     assert "SCAN" not in described, described
     assert "TEMP B-TREE" not in described, described
+    # It would read all of the owner's posts.
+    assert "(user_id=?)" not in described, described
