@@ -36,7 +36,7 @@ soak: $(SET_UP)-test ## Check the promises under faults for SECONDS (600) in eac
 fuzz: $(SET_UP)-test ## Send what the OpenAPI document allows and what it does not for SECONDS (600), on each database
 	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) REQUIRE_SERVICES=1 $(BIN)/pytest tests/e2e/test_contract.py $(ARGS)
 
-bench: $(SET_UP)-dev ## Measure against what else there is (ONLY=cached-list measures one row), and write docs/benchmarks.md
+bench: $(SET_UP)-dev ## Measure against what else there is, and write docs/benchmarks.md (ONLY=cached-list measures one row)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker, Compose and Kubernetes files

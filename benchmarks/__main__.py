@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from benchmarks.bench import Bench, Comparison
+from benchmarks.bench import Bench, Comparison, Servers
 from benchmarks.breakdown import breakdown
 from benchmarks.report import describe, write
 from benchmarks.rows import ROWS
@@ -22,27 +22,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", choices=ROWS, help="measure this row only, and write nothing")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="the duration of each load")
+    parser.add_argument("--seconds", type=int, default=2, help="the duration of each load")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: on Debian, install the package wrk.")
     started_at = time.monotonic()
     comparisons: list[Comparison] = []
-    for name in [options.only] if options.only else ROWS:
-        print(f"{name} …", flush=True)
-        try:
-            with Bench(rounds=options.rounds, seconds=options.seconds) as bench:
-                measured = ROWS[name](bench)
-        except pytest.skip.Exception as missing:
-            print(f"  not measured: {missing}")
-            continue
-        comparisons += measured
-        for comparison in measured:
-            print(f"  {describe(comparison)}", flush=True)
-    if options.only is None:
-        with Bench(rounds=1, seconds=1) as bench:
-            shares = breakdown(bench.migrated_database(), bench.folder())
-        write(comparisons, shares, options, time.monotonic() - started_at)
+    with Servers() as servers:
+        for name in [options.only] if options.only else ROWS:
+            print(f"{name} …", flush=True)
+            try:
+                with Bench(servers, rounds=options.rounds, seconds=options.seconds) as bench:
+                    measured = ROWS[name](bench)
+            except pytest.skip.Exception as missing:
+                print(f"  not measured: {missing}")
+                continue
+            comparisons += measured
+            for comparison in measured:
+                print(f"  {describe(comparison)}", flush=True)
+        if options.only is None:
+            with Bench(servers, rounds=1, seconds=1) as bench:
+                shares = breakdown(bench.migrated_database(), bench.folder())
+            write(comparisons, shares, servers.mysql, options, time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

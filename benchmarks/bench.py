@@ -3,28 +3,31 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Self
 
 import msgspec
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from benchmarks.contenders import BIN, ROOT
-from tests.services import fresh_mariadb_database
+from benchmarks.process import CORES, stay_beside
+from tests import mysql_server
+from tests.services import MARIADB, fresh_mariadb_database
 
 
 class Comparison(msgspec.Struct):
     """One workload of Postline, measured in alternation with what it is compared to.
 
-    `goal` is the ratio to reach, or the maximum ratio if `is_limit`.
+    `goal` is the ratio to reach, or the maximum ratio if `is_limit`. Without one, the ratio is for information.
     """
 
     work: str
     against: str
-    goal: float
+    goal: float | None
     ours: list[float]
     theirs: list[float]
     unit: str
@@ -43,19 +46,48 @@ class Comparison(msgspec.Struct):
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio meets the goal."""
+        """Whether the ratio meets the goal, if there is one."""
+        if self.goal is None:
+            return True
         return self.ratio <= self.goal if self.is_limit else self.ratio >= self.goal
+
+
+class Servers:
+    """The database servers that rows share. MySQL is started when the first row asks for it."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def mysql(self) -> URL | None:
+        """The address of a real MySQL, or `None` if none is installed."""
+        tree = mysql_server.installed()
+        if tree is None:
+            return None
+        # A server keeps the cores of the process that starts it, and MariaDB has all of them.
+        os.sched_setaffinity(0, CORES)
+        url = make_url(self._stack.enter_context(mysql_server.running(tree)))
+        stay_beside()
+        return url
 
 
 class Bench:
     """Creates the folders, databases and servers of one row, and removes them after it."""
 
-    def __init__(self, *, rounds: int, seconds: int) -> None:
+    def __init__(self, servers: Servers, *, rounds: int, seconds: int) -> None:
+        self.servers = servers
         self.rounds = rounds
         self.seconds = seconds
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
+        stay_beside()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,16 +97,20 @@ class Bench:
         """Return an empty folder."""
         return Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
 
-    def database(self) -> URL:
-        """Return an empty database on MariaDB."""
-        return self.stack.enter_context(fresh_mariadb_database())
+    def database(self, server: URL = MARIADB) -> URL:
+        """Return an empty database."""
+        return self.stack.enter_context(fresh_mariadb_database(server))
 
-    def migrated_database(self) -> URL:
-        """Return a database on MariaDB with Postline's schema."""
-        url = self.database()
-        command = [str(BIN / "alembic"), "-c", str(ROOT / "alembic.ini"), "upgrade", "head"]
-        settings = {"DATABASE_URL": url.render_as_string(hide_password=False)}
-        subprocess.run(command, env=os.environ | settings, check=True, capture_output=True)
+    def database_servers(self) -> Iterator[tuple[str, URL]]:
+        """Yield the name and address of each database server that there is: MariaDB, and a real MySQL."""
+        yield "MariaDB", MARIADB
+        if self.servers.mysql is not None:
+            yield "MySQL", self.servers.mysql
+
+    def migrated_database(self, server: URL = MARIADB) -> URL:
+        """Return a database with Postline's schema."""
+        url = self.database(server)
+        migrate(url)
         return url
 
     def alternate(self, works: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
@@ -86,3 +122,10 @@ class Bench:
             for name, work in works.items():
                 measured[name].append(work())
         return measured
+
+
+def migrate(database: URL) -> None:
+    """Give a database Postline's schema."""
+    command = [str(BIN / "alembic"), "-c", str(ROOT / "alembic.ini"), "upgrade", "head"]
+    settings = {"DATABASE_URL": database.render_as_string(hide_password=False)}
+    subprocess.run(command, env=os.environ | settings, check=True, capture_output=True)

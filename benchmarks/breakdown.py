@@ -19,7 +19,7 @@ from sqlalchemy import URL
 from app.application import create_app
 from app.settings import Settings
 from benchmarks.contenders import EMAILS, PASSWORD, TEXT
-from benchmarks.rows import POSTS
+from benchmarks.measuring import POSTS
 
 _REQUESTS = 8000
 _SAMPLE_SECONDS = 0.001

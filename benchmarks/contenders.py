@@ -4,6 +4,7 @@ import json
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,20 @@ class Contender(msgspec.Struct):
         return [account.listing for account in self.accounts]
 
     @property
+    def logging_in(self) -> list[Target]:
+        """Postline's requests that log in, one for each account."""
+        headers = {"content-type": "application/json"}
+        return [
+            Target(
+                f"{self.url}/auth/login",
+                headers=headers,
+                method="POST",
+                body=_json(email=account.email, password=PASSWORD),
+            )
+            for account in self.accounts
+        ]
+
+    @property
     def adding(self) -> list[Target]:
         """The requests that add a post, one for each account."""
         return [account.adding for account in self.accounts]
@@ -76,19 +91,48 @@ def postline(
 ) -> Iterator[Contender]:
     """Start Postline for production, as README says. It uses SQLite unless a migrated database is given."""
     url = _free_url()
-    chosen = {
+    chosen = _for_production(folder)
+    if database is not None:
+        chosen["DATABASE_URL"] = database.render_as_string(hide_password=False)
+    command = [*_litestar("app.application:create_app", url), "--wc", str(workers)]
+    with started(command, folder, f"{url}/health/ready", settings=chosen | (settings or {}), cores=workers) as process:
+        yield Contender(process, url, [_sign_up(url, email) for email in EMAILS])
+
+
+@contextmanager
+def starting_postline(folder: Path) -> Iterator[tuple[int, float]]:
+    """Start Postline on the SQLite file in the folder; yield its process id and the seconds until it was ready."""
+    with _timed("app.application:create_app", folder, _for_production(folder)) as timed:
+        yield timed
+
+
+@contextmanager
+def starting_models_only(folder: Path) -> Iterator[tuple[int, float]]:
+    """Start bare Litestar with Postline's models; yield its process id and the seconds until it was ready."""
+    with _timed("benchmarks.apps.models_only:app", folder, {}) as timed:
+        yield timed
+
+
+@contextmanager
+def _timed(app: str, folder: Path, settings: dict[str, str]) -> Iterator[tuple[int, float]]:
+    url = _free_url()
+    started_at = time.monotonic()
+    with started(_litestar(app, url), folder, f"{url}/health/ready", settings=settings) as process:
+        yield process, time.monotonic() - started_at
+
+
+def _for_production(folder: Path) -> dict[str, str]:
+    return {
         "ENVIRONMENT": "production",
         "JWT_SECRET": secrets.token_hex(32),
         "ACCESS_TOKEN_SECONDS": "3600",
         "AUTH_RATE_LIMIT": "1000000/second",
         "DATA_DIR": str(folder / "data"),
     }
-    if database is not None:
-        chosen["DATABASE_URL"] = database.render_as_string(hide_password=False)
-    command = [str(BIN / "litestar"), "--app-dir", str(ROOT), "--app", "app.application:create_app", "run"]
-    command += ["--port", url.rpartition(":")[2], "--wc", str(workers)]
-    with started(command, folder, f"{url}/health/ready", settings=chosen | (settings or {}), cores=workers) as process:
-        yield Contender(process, url, [_sign_up(url, email) for email in EMAILS])
+
+
+def _litestar(app: str, url: str) -> list[str]:
+    return [str(BIN / "litestar"), "--app-dir", str(ROOT), "--app", app, "run", "--port", url.rpartition(":")[2]]
 
 
 @contextmanager

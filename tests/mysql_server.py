@@ -22,35 +22,38 @@ _START_SECONDS = 120
 
 
 def main(command: list[str]) -> int:
-    tree = _tree()
+    tree = installed() or _fetched()
     if not command:
         return 0
-    with _mysql(tree) as url:
+    with running(tree) as url:
         return subprocess.run(command, env=os.environ | {"TESTING_DATABASE_URL": url}, check=False).returncode
 
 
-def _tree() -> Path:
-    """Return the root of the file system that has MySQL, which may have to be fetched first."""
+def installed() -> Path | None:
+    """Return the root of the file system that has MySQL, or `None` if it would have to be fetched."""
     mysqld = shutil.which("mysqld")
     # MariaDB's server has that name too.
     if mysqld and "MariaDB" not in subprocess.check_output([mysqld, "--version"], text=True):
         return Path("/")
-    if not _TREE.exists():
-        if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-            sys.exit("There is no MySQL on the PATH, and fetching one takes root and debootstrap.")
-        unfinished = _TREE.with_name("mysql.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        packages = "ca-certificates,mysql-server-core,mysql-client-core"
-        command = ["debootstrap", "--variant=minbase", f"--include={packages}", "sid", str(unfinished)]
-        if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode != 0:
-            sys.exit("MySQL could not be fetched.")
-        unfinished.rename(_TREE)
+    return _TREE if _TREE.exists() and os.geteuid() == 0 else None
+
+
+def _fetched() -> Path:
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        sys.exit("There is no MySQL on the PATH, and fetching one takes root and debootstrap.")
+    unfinished = _TREE.with_name("mysql.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    packages = "ca-certificates,mysql-server-core,mysql-client-core"
+    command = ["debootstrap", "--variant=minbase", f"--include={packages}", "sid", str(unfinished)]
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        sys.exit("MySQL could not be fetched.")
+    unfinished.rename(_TREE)
     return _TREE
 
 
 @contextmanager
-def _mysql(tree: Path) -> Iterator[str]:
+def running(tree: Path) -> Iterator[str]:
     """Yield the address of a MySQL whose root has a password, as most have."""
     is_own = tree == Path("/")
     with TemporaryDirectory(dir=None if is_own else tree / "tmp") as folder:

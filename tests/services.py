@@ -32,25 +32,25 @@ def redis_url() -> str:
 
 
 @contextmanager
-def fresh_mariadb_database() -> Iterator[URL]:
+def fresh_mariadb_database(server: URL = MARIADB) -> Iterator[URL]:
     """Yield the address of an empty database, which is dropped afterwards."""
-    name = f"{MARIADB.database or 'postline_test'}_{uuid4().hex[:12]}"
+    name = f"{server.database or 'postline_test'}_{uuid4().hex[:12]}"
     try:
         # As MariaDB makes one that nobody says more of.
-        asyncio.run(_execute(f"CREATE DATABASE `{name}` CHARACTER SET latin1"))
+        asyncio.run(_execute(server, f"CREATE DATABASE `{name}` CHARACTER SET latin1"))
     except (DBAPIError, OSError) as error:
-        missing(f"MariaDB or MySQL at {MARIADB.host}:{MARIADB.port}", error)
+        missing(f"MariaDB or MySQL at {server.host}:{server.port}", error)
     try:
-        yield MARIADB.set(database=name, query={"charset": "utf8mb4"})
+        yield server.set(database=name, query={"charset": "utf8mb4"})
     finally:
-        asyncio.run(_execute(f"DROP DATABASE `{name}`"))
+        asyncio.run(_execute(server, f"DROP DATABASE `{name}`"))
 
 
-def mariadb_variables(*names: str) -> dict[str, str]:
+def mariadb_variables(*names: str, server: URL = MARIADB) -> dict[str, str]:
     """Return what the server says of itself, by the variables' names."""
 
     async def read() -> dict[str, str]:
-        engine = create_async_engine(MARIADB.set(database="information_schema"))
+        engine = create_async_engine(server.set(database="information_schema"))
         try:
             async with engine.connect() as connection:
                 values = (await connection.execute(text(f"SELECT {', '.join(f'@@{name}' for name in names)}"))).one()
@@ -81,8 +81,8 @@ def missing(service: str, reason: object) -> NoReturn:
     pytest.skip(message)
 
 
-async def _execute(statement: str) -> None:
-    engine = create_async_engine(MARIADB.set(database="information_schema"), connect_args={"connect_timeout": 5})
+async def _execute(server: URL, statement: str) -> None:
+    engine = create_async_engine(server.set(database="information_schema"), connect_args={"connect_timeout": 5})
     try:
         async with engine.begin() as connection:
             await connection.execute(text(statement))
