@@ -1,4 +1,4 @@
-"""Measures every row and writes docs/benchmarks.md, or measures one row."""
+"""Measures every row and writes docs/benchmarks.md and docs/operations/scaling.md, or measures one row."""
 
 import argparse
 import shutil
@@ -9,8 +9,11 @@ import pytest
 
 from benchmarks.bench import Bench, Comparison, Servers
 from benchmarks.breakdown import breakdown
+from benchmarks.cluster import Assumptions
+from benchmarks.costs import measure_costs, write_costs
 from benchmarks.report import describe, write
 from benchmarks.rows import ROWS
+from benchmarks.simulation import NODES, run, write_guide
 
 
 def main() -> None:
@@ -43,6 +46,10 @@ def main() -> None:
         if options.only is None:
             with Bench(servers, rounds=1, seconds=1) as bench:
                 shares = breakdown(bench.migrated_database(), bench.folder())
+            with Bench(servers, rounds=options.rounds, seconds=options.seconds) as bench:
+                costs = measure_costs(bench)
+            write_costs(costs)
+            write_guide(costs, run(Assumptions(), costs, NODES))
             write(comparisons, shares, servers.mysql, options, time.monotonic() - started_at)
 
 
