@@ -4,6 +4,7 @@
  */
 
 import { clear, submitted, written } from "./forms.js";
+import { randomKey } from "./keys.js";
 import { Unreachable, request, session } from "./session.js";
 import { Store } from "./storage.js";
 
@@ -96,6 +97,3 @@ function keep(changed) {
   if (draft.text) store.write(storageKey, draft);
   else store.remove(storageKey);
 }
-
-// Browsers offer crypto.randomUUID only on https and on localhost.
-const randomKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("-");

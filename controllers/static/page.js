@@ -3,11 +3,12 @@
 import { closeAccount, openAccount, readAccount } from "./account.js";
 import { forgetDraft, onPost, openComposer, sendWaiting } from "./composer.js";
 import { sendDeletion } from "./deletion.js";
+import { forgetEdits, openEdits } from "./edits.js";
 import { clear, submitted } from "./forms.js";
 import { onInvitation } from "./invitation.js";
 import { onMore } from "./more.js";
 import { keepOffline } from "./offline.js";
-import { clearPosts, showPosts } from "./posts.js";
+import { clearPosts, resumeEdits, showPosts } from "./posts.js";
 import { forget, onLink } from "./recovery.js";
 import { offerReveal } from "./reveal.js";
 import { focusSearch, onSearch, searchInAddress, setSearch } from "./search.js";
@@ -108,9 +109,13 @@ function openTimeline() {
   const text = searchInAddress();
   setSearch(text);
   $("search").hidden = text === "";
+  const actions = { refresh: () => opened.read(), tell, failed };
+  let isFirst = true;
   const opened = (timeline = new Timeline(text, (posts, hasMore, search) => {
     if (signal.aborted) return;
-    showPosts(posts, { refresh: () => opened.read(), tell, failed });
+    showPosts(posts, actions);
+    if (isFirst) resumeEdits(actions, signal).catch(failed);
+    isFirst = false;
     $("loading").hidden = true;
     $("search").hidden = search === "" && posts.length === 0;
     $("empty").hidden = search !== "" || posts.length > 0;
@@ -118,6 +123,7 @@ function openTimeline() {
     $("more").hidden = !hasMore;
   }));
   openComposer();
+  openEdits();
   opened.follow(signal, (isLive) => showConnection(isLive ? "live" : "offline")).catch(failed);
 }
 
@@ -177,12 +183,14 @@ async function logOut() {
   await sendDeletion();
   await leave();
   forgetDraft();
+  forgetEdits();
   showSession();
 }
 
 /** Shows the door to somebody whose account is gone. */
 function erased() {
   forgetDraft();
+  forgetEdits();
   history.replaceState(null, "", location.pathname);
   forgetSession();
   shown = undefined;

@@ -2,13 +2,20 @@
 
 import { cancelDeletion, deleteLater, sendDeletion } from "./deletion.js";
 import { Editor } from "./editor.js";
+import { editOf, forgetEdit } from "./edits.js";
 import { excerpt, firstLines } from "./excerpts.js";
 import { withLinks } from "./links.js";
-import { freshen, request } from "./session.js";
+import { freshen, reached, request } from "./session.js";
 import { dayOf, fullTime, timeOfDay } from "./times.js";
+
+const LEFT_THE_LIST =
+  "This post is no longer in the list; it may be deleted. Your text stays here until you save or cancel.";
 
 const template = document.getElementById("post");
 const deletedTemplate = document.getElementById("deleted");
+
+/** Returns a post as the service has it. */
+export const readPost = async (postID) => reached((await request(`/posts/${postID}`)).json());
 
 export class PostView {
   /** The part of its day that the post is shown in. */
@@ -19,9 +26,11 @@ export class PostView {
   // What stands in the place of the post after "Delete", and whether that is still to be sent.
   #deleted = null;
   #isPending = false;
+  // Whether it is shown above the list, which does not have it.
+  #isApart = false;
 
   /**
-   * `actions` are `refresh()`, which brings the list up to date, `tell(text)`, `failed(error)`, `nameOf(name, earlier)`,
+   * Shows the post, with the editor if an edit of it was not saved. `actions` are `refresh()`, which brings the list up to date, `tell(text)`, `failed(error)`, `nameOf(name, earlier)`,
    * which returns a name that no other post has, `leave(view)`, which moves the focus from a post that goes, and
    * `drop(view)`, which removes one that is no longer in the list.
    */
@@ -34,20 +43,25 @@ export class PostView {
     time.dateTime = post.created_at;
     time.textContent = timeOfDay.format(created);
     time.title = fullTime.format(created);
-    this.#part(".edit").addEventListener("click", () => this.#edit());
+    this.#part(".edit").addEventListener("click", () => this.#edit().focus());
     this.#part(".delete").addEventListener("click", ({ detail }) => {
       // The second click of a double one would delete the post that has moved up.
       if (detail < 2) this.#delete();
     });
     this.#part(".expand").addEventListener("click", ({ target }) => this.#showText(target.ariaExpanded === "false"));
     this.update(post);
+    const unsaved = editOf(post.postID);
+    // It was saved, and the window was closed before it heard of that.
+    if (unsaved?.text === post.text) forgetEdit(post.postID);
+    else if (unsaved) this.#edit().note(`Not saved yet: your edit of the post of ${fullTime.format(created)}.`);
   }
 
   update(post) {
     if (this.#post?.version === post.version) return;
     this.#post = post;
     this.#part(".edited").hidden = post.version === 1;
-    const name = `post of ${this.#part("time").textContent}, ${excerpt(post.text, 30)}`;
+    this.#editor?.keep();
+    const name = [`post of ${this.#part("time").textContent}`, excerpt(post.text, 30)].filter(Boolean).join(", ");
     this.name = this.#actions.nameOf(name, this.name);
     this.#label(this.#part(".edit"), this.#part(".delete"));
     this.#showText(this.#part(".expand").ariaExpanded === "true");
@@ -57,9 +71,7 @@ export class PostView {
   vanish() {
     this.element.classList.toggle("gone", this.#editor !== null);
     if (this.#editor) {
-      this.#editor.warn(
-        "This post is no longer in the list; it may be deleted. Your text stays here until you save or cancel.",
-      );
+      if (!this.#isApart) this.#editor.warn(LEFT_THE_LIST);
       return false;
     }
     // Without it in the list, nobody could undo that.
@@ -71,7 +83,19 @@ export class PostView {
 
   /** Says that the post is in the list, again or still. */
   stay() {
+    this.#isApart = false;
     this.element.classList.toggle("gone", false);
+  }
+
+  /** Says that the post is shown above the list, which does not have it; if it is deleted, for its edit alone. */
+  standApart({ isDeleted }) {
+    this.#isApart = true;
+    this.element.classList.toggle("gone", true);
+    if (isDeleted) this.#editor.lose();
+  }
+
+  get isEdited() {
+    return this.#editor !== null;
   }
 
   get postID() {
@@ -79,9 +103,10 @@ export class PostView {
   }
 
   #edit() {
+    this.element.dataset.state = "editing";
     this.#editor = new Editor({
       current: () => this.#post,
-      refresh: this.#actions.refresh,
+      refresh: () => this.#refresh(),
       refused: () => (this.element.dataset.state = "conflict"),
       failed: this.#actions.failed,
       closed: (isSaved) => {
@@ -92,10 +117,20 @@ export class PostView {
         if (isSaved) this.#actions.tell("Saved.");
       },
     });
-    this.element.dataset.state = "editing";
     this.element.append(this.#editor.element);
     this.#label(...this.#editor.element.querySelectorAll("button"));
-    this.#editor.focus();
+    return this.#editor;
+  }
+
+  async #refresh() {
+    await this.#actions.refresh();
+    if (!this.element.classList.contains("gone") || this.#editor.isLost) return;
+    try {
+      // The list tells nothing of a post that it does not have.
+      this.update(await readPost(this.postID));
+    } catch (error) {
+      if (error.status !== 404) throw error;
+    }
   }
 
   #delete() {

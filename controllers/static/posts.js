@@ -2,9 +2,11 @@
 
 import { clearDays, showDays } from "./days.js";
 import { cancelDeletion } from "./deletion.js";
-import { PostView } from "./post.js";
+import { editOf, editedPosts } from "./edits.js";
+import { PostView, readPost } from "./post.js";
 
 const list = document.getElementById("posts");
+const apart = document.getElementById("apart");
 const shown = new Map();
 const names = new Set();
 
@@ -19,21 +21,42 @@ export function showPosts(posts, actions) {
     else drop(view);
   }
   const views = posts.map((post) => {
-    const view = shown.get(post.postID) ?? new PostView(post, { ...actions, nameOf, leave, drop });
-    shown.set(post.postID, view);
+    const view = shown.get(post.postID) ?? viewOf(post, actions);
     view.update(post);
     return view;
   });
   showDays(list, views);
 }
 
-/** Empties the list, and discards edits that were not saved and a deletion that was not sent. */
+/**
+ * Opens also the edits that were not saved of posts that the list does not have: they are older than those that were
+ * read, or deleted. `actions` are those of `showPosts`.
+ */
+export async function resumeEdits(actions, signal) {
+  for (const postID of editedPosts().filter((each) => !shown.has(each))) {
+    const post = await readPost(postID).catch((error) => {
+      if (error.status !== 404) throw error;
+      return null;
+    });
+    const unsaved = editOf(postID);
+    if (signal.aborted || shown.has(postID) || !unsaved) continue;
+    const view = viewOf(post ?? { ...unsaved, postID, text: "" }, actions);
+    if (view.isEdited) {
+      view.standApart({ isDeleted: post === null });
+      apart.append(view.element);
+    } else drop(view);
+  }
+  if ([...shown.values()].some(({ isEdited }) => isEdited)) actions.tell("An edit that was not saved is open again.");
+}
+
+/** Empties the list, and discards a deletion that was not sent. Edits that were not saved stay in the browser. */
 export function clearPosts() {
   cancelDeletion();
   shown.clear();
   names.clear();
   clearDays();
   list.replaceChildren();
+  apart.replaceChildren();
 }
 
 /** Returns how many posts there are in the page. */
@@ -53,6 +76,12 @@ function leave({ element }) {
   if (!element.contains(document.activeElement)) return;
   const index = elements().indexOf(element);
   focusPost(index + 1 < countPosts() ? index + 1 : index - 1);
+}
+
+function viewOf(post, actions) {
+  const view = new PostView(post, { ...actions, nameOf, leave, drop });
+  shown.set(post.postID, view);
+  return view;
 }
 
 function drop(view) {

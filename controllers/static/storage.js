@@ -42,6 +42,17 @@ export class Store {
     }
   }
 
+  /** Returns the keys with this prefix. */
+  keys(prefix) {
+    let kept = [];
+    try {
+      kept = Object.keys(this.#storage);
+    } catch {
+      // Nothing is kept.
+    }
+    return [...new Set([...kept, ...this.#held.keys()])].filter((key) => key.startsWith(prefix));
+  }
+
   /** Whether the value under a key outlasts this window. */
   keeps(key) {
     return !this.#held.has(key);
