@@ -1,6 +1,7 @@
 /** The deletion that can still be undone: it is sent after ten seconds, before the next one, or when the page closes. */
 
-const UNDO_MILLISECONDS = 10_000;
+/** How long a deletion can be undone. */
+export const UNDO_MILLISECONDS = 10_000;
 
 let pending = null;
 

@@ -1,6 +1,6 @@
 /** A post in the page, with the actions to edit and delete it. */
 
-import { cancelDeletion, deleteLater, sendDeletion } from "./deletion.js";
+import { UNDO_MILLISECONDS, cancelDeletion, deleteLater, sendDeletion } from "./deletion.js";
 import { Editor } from "./editor.js";
 import { editOf, forgetEdit } from "./edits.js";
 import { excerpt, firstLines } from "./excerpts.js";
@@ -10,6 +10,9 @@ import { dayOf, fullTime, timeOfDay } from "./times.js";
 
 const LEFT_THE_LIST =
   "This post is no longer in the list; it may be deleted. Your text stays here until you save or cancel.";
+
+// A window that nobody sees may wait longer for its timers.
+const SPARE_MILLISECONDS = 60_000;
 
 const template = document.getElementById("post");
 const deletedTemplate = document.getElementById("deleted");
@@ -137,8 +140,8 @@ export class PostView {
     const { version } = this.#post;
     deleteLater(() => this.#sendDeletion(version));
     this.#isPending = true;
-    // A page that closes can't wait for a new token.
-    freshen().catch(this.#actions.failed);
+    // A page that closes can't wait for new tokens.
+    freshen(UNDO_MILLISECONDS + SPARE_MILLISECONDS).catch(this.#actions.failed);
     this.#actions.tell("");
     this.#deleted = deletedTemplate.content.cloneNode(true).firstElementChild;
     const undo = this.#deleted.querySelector("button");

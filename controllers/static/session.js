@@ -50,7 +50,7 @@ export class LoggedOut extends Error {
   }
 }
 
-/** Returns `{email, access_token, refresh_token, refresh_at}`, or null. */
+/** Returns `{email, access_token, refresh_token, refresh_at, expires_at}`, or null. */
 export const session = () => store.read(KEY);
 
 /** Whether the session, or one that is opened now, outlasts this window. */
@@ -100,15 +100,16 @@ export function forgetSession() {
 }
 
 /**
- * Sends a request with the session's access token, which is refreshed if needed, and returns the response.
- * Throws `Problem`, `Unreachable` or `LoggedOut`.
+ * Sends a request with the session's access token, which is refreshed if needed, and returns the response. One with
+ * `keepalive` outlasts the page, and is sent at once while the token works. Throws `Problem`, `Unreachable` or
+ * `LoggedOut`.
  */
-export const request = (path, options) => authorized((token) => send(path, options, token));
+export const request = (path, options) => authorized((token) => send(path, options, token), options);
 
-/** Refreshes the tokens if that is due, so that the next request need not wait for it. */
-export async function freshen() {
+/** Refreshes the tokens if that is due within so many milliseconds, so that no request until then need wait for it. */
+export async function freshen(milliseconds) {
   const held = session();
-  if (held && Date.now() >= held.refresh_at) await refreshed(held.access_token);
+  if (held && Date.now() + milliseconds >= held.refresh_at) await refreshed(held.access_token);
 }
 
 /** Sends a file, as `request` does. `progressed(fraction)` is called as it is sent, and `signal` ends that. */
@@ -117,11 +118,12 @@ export const upload = (path, file, type, { progressed, signal }) =>
     reached(sendFile(ROOT + path, file, { ...authorization(token), "Content-Type": type }, { progressed, signal })),
   );
 
-async function authorized(attempt) {
+async function authorized(attempt, { keepalive } = {}) {
   const held = session();
   if (!held) throw new LoggedOut();
   let token = held.access_token;
-  if (Date.now() >= held.refresh_at) token = await refreshed(token);
+  // A page that closes can't wait for new tokens.
+  if (Date.now() >= (keepalive ? held.expires_at : held.refresh_at)) token = await refreshed(token);
   let response = await attempt(token);
   if (response.status === 401) {
     const { reason } = await response.json().catch(() => ({}));
@@ -181,7 +183,13 @@ const exclusively = async (work) => {
 
 const keep = ({ access_token, refresh_token, expires_in }, email) =>
   // Refresh the token when nine tenths of its lifetime are over.
-  store.write(KEY, { email, access_token, refresh_token, refresh_at: Date.now() + expires_in * 900 });
+  store.write(KEY, {
+    email,
+    access_token,
+    refresh_token,
+    refresh_at: Date.now() + expires_in * 900,
+    expires_at: Date.now() + expires_in * 1000,
+  });
 
 const authorization = (token) => ({ Authorization: `Bearer ${token}` });
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import PASSWORD, Visitor, pass_ten_seconds, person_in
+from tests.browser.test_storage import AHEAD
 from tests.e2e.server import Client, Server
 
 
@@ -125,6 +126,45 @@ def test_what_ends_the_view_sends_the_deletion(ada: Visitor, server: Server, lea
     else:
         expect(other.locator(".post .text")).to_have_text(["two"])
         assert stored(author) == ["two"]
+
+
+def test_tokens_that_fall_due_within_the_ten_seconds_do_not_keep_a_deletion_from_being_sent(
+    ada: Visitor, server: Server
+) -> None:
+    ada.context.add_init_script(AHEAD)
+    window, author = filled(ada, server, "falls-due@example.com", "one", "two")
+    other = ada.open()
+    expect(other.locator(".post .text")).to_have_text(["one", "two"])
+    window.bring_to_front()
+    # They live for 900 seconds, and are refreshed after nine tenths of that.
+    window.evaluate("advance(805_000)")
+
+    with window.expect_response("**/auth/refresh"):
+        click_delete(window, "one")
+    window.evaluate("advance(9_000)")
+    close(window)
+
+    expect(other.locator(".post .text")).to_have_text(["two"])
+    assert stored(author) == ["two"]
+
+
+def test_a_page_that_closes_sends_the_deletion_before_the_tokens_are_refreshed(ada: Visitor, server: Server) -> None:
+    ada.context.add_init_script(AHEAD)
+    window, author = filled(ada, server, "closes-at-once@example.com", "one", "two")
+    other = ada.open()
+    expect(other.locator(".post .text")).to_have_text(["one", "two"])
+    window.bring_to_front()
+    held: list[Route] = []
+    window.route("**/auth/refresh", lambda route: held.append(route))  # noqa: PLW0108 - Playwright reads its signature
+    window.evaluate("advance(820_000)")
+    with window.expect_request("**/auth/refresh"):
+        click_delete(window, "one")
+
+    close(window)
+
+    expect(other.locator(".post .text")).to_have_text(["two"])
+    assert stored(author) == ["two"]
+    ada.forget("net::")
 
 
 def log_in(server: Server, email: str) -> dict[str, str]:
