@@ -2,7 +2,7 @@
 
 import { submitted } from "./forms.js";
 import { offerReveal } from "./reveal.js";
-import { Problem, post, wrong } from "./session.js";
+import { Problem, accountAddress, post, session, wrong } from "./session.js";
 
 const INVALID_TOKEN = "urn:problem-type:postline:invalid-token";
 const WITHOUT_ADDRESS = "Type the address of your account here, and ask again.";
@@ -14,8 +14,11 @@ const LINKS = {
     button: "Save the password",
     path: "/auth/password-reset/confirm",
     done: "Your password is changed. Log in with the new one.",
-    dead: "This link does not work any more: it was used, or is older than an hour, or you asked for a newer one. " +
-      "Log in if your password is set, or else ask for a new link with “Forgot your password?”.",
+    dead: "it was used, or is older than an hour, or you asked for a newer one.",
+    loggedIn: (address) =>
+      `You are logged in as ${address}, so nothing is left to do. If you don't know your password, log out and ask for ` +
+      "a new link.",
+    loggedOut: "Log in if your password is set, or else ask for a new link with “Forgot your password?”.",
   },
   "verify-email": {
     title: "Confirm your address",
@@ -23,8 +26,9 @@ const LINKS = {
     button: "Confirm",
     path: "/me/email/confirm",
     done: "Your address is confirmed.",
-    dead: "This link does not work any more: it was used, or is older than a day. If you have confirmed your address " +
-      "before, all is done; or else ask for a new link in your account.",
+    dead: "it was used, or is older than a day.",
+    loggedIn: () => "Your account shows whether your address is confirmed, and there you can ask for a new link.",
+    loggedOut: "Log in: your account shows whether your address is confirmed, and there you can ask for a new link.",
   },
   "confirm-email": {
     title: "Confirm your new address",
@@ -32,8 +36,9 @@ const LINKS = {
     button: "Use this address",
     path: "/me/email/confirm",
     done: "Your account has the new address now.",
-    dead: "This link does not work any more: it was used, or is older than a day, or the password was changed since. " +
-      "Your account shows which address it has, and there you can ask for a new link.",
+    dead: "it was used, or is older than a day, or the password was changed since.",
+    loggedIn: () => "Your account shows which address it has, and there you can ask for a new link.",
+    loggedOut: "Log in: your account shows which address it has, and there you can ask for a new link.",
   },
 };
 
@@ -85,7 +90,8 @@ function open({ done, failed }) {
       } catch (error) {
         if (error.members?.type !== INVALID_TOKEN) throw error;
         lapse();
-        throw new Problem(error.status, { detail: link.dead });
+        const advice = session() ? link.loggedIn(accountAddress()) : link.loggedOut;
+        throw new Problem(error.status, { detail: `This link does not work any more: ${link.dead} ${advice}` });
       }
     };
     submitted(form, confirm).then((isDone) => isDone && close(link.done), failed);

@@ -54,6 +54,51 @@ def test_who_is_logged_in_and_sets_a_new_password_by_mail_is_told_once_why_to_lo
     ada.forget("status of 401")
 
 
+@pytest.mark.parametrize(
+    ("purpose", "words"),
+    [
+        ("password-reset", ("Save the password", "You are logged in as {}, so nothing is left to do")),
+        ("verify-email", ("Confirm", "Your account shows whether your address is confirmed, and there")),
+        ("confirm-email", ("Use this address", "Your account shows which address it has, and there")),
+    ],
+)
+def test_who_is_logged_in_and_follows_a_link_again_is_not_told_to_log_in(
+    visit: Callable[..., Visitor], started: Server, mailbox: Mailbox, purpose: str, words: tuple[str, str]
+) -> None:
+    button, advice = words
+    address = f"again-{purpose}@example.com"
+    ada = visit(started.url)
+    window = ada.sign_up(f"old-{address}" if purpose == "confirm-email" else address)
+    person = person_in(window, started)
+    if purpose == "password-reset":
+        person.request("POST", "/auth/password-reset", json={"email": address})
+    elif purpose == "verify-email":
+        person.request("POST", "/me/email/verification")
+    else:
+        person.request("POST", "/me/email", json={"email": address, "password": PASSWORD})
+    link = link_of(mailbox.wait_for(purpose, address))
+
+    def follow() -> None:
+        window.goto(link)
+        if purpose == "password-reset":
+            window.get_by_label("New password").fill(NEW_PASSWORD)
+        window.get_by_role("button", name=button).click()
+        expect(window.get_by_role("button", name=button)).to_have_count(0)
+
+    follow()
+    if purpose == "password-reset":
+        log_in(window, address, NEW_PASSWORD)
+    expect(window.get_by_text("Live", exact=True)).to_be_visible()
+    follow()
+
+    alert = window.get_by_role("alert").filter(has_text="This link does not work any more")
+    expect(alert).to_contain_text(advice.format(address))
+    expect(alert).not_to_contain_text("Log in")
+    window.get_by_role("button", name="Go on").click()
+    expect(window.get_by_label("New post")).to_be_focused()
+    ada.forget("status of 400", "status of 401")
+
+
 def test_who_forgot_the_password_and_gave_no_address_is_asked_for_it(
     visit: Callable[..., Visitor], started: Server
 ) -> None:
@@ -67,8 +112,11 @@ def test_who_forgot_the_password_and_gave_no_address_is_asked_for_it(
     ("purpose", "words"),
     [
         ("password-reset", ("Save the password", "Your password is changed", "Log in if your password is set")),
-        ("verify-email", ("Confirm", "Your address is confirmed.", "all is done")),
-        ("confirm-email", ("Use this address", "Your account has the new address now.", "which address it has")),
+        ("verify-email", ("Confirm", "Your address is confirmed.", "Log in: your account shows whether")),
+        (
+            "confirm-email",
+            ("Use this address", "Your account has the new address now.", "Log in: your account shows which"),
+        ),
     ],
 )
 def test_a_link_works_once_and_says_so_when_it_is_followed_again(
