@@ -24,6 +24,8 @@ export class PostView {
   /** The part of its day that the post is shown in. */
   part;
   #post;
+  // What is shown of a long text until somebody wants all of it, or null.
+  #begin = null;
   #actions;
   #editor = null;
   // What stands in the place of the post after "Delete", and whether that is still to be sent.
@@ -68,6 +70,12 @@ export class PostView {
     this.name = this.#actions.nameOf(name, this.name);
     this.#label(this.#part(".edit"), this.#part(".delete"));
     this.#showText(this.#part(".expand").ariaExpanded === "true");
+  }
+
+  /** Shows the whole text for the printer, or what was shown before. */
+  print(isPrinted) {
+    if (this.#begin === null || this.#part(".expand").ariaExpanded === "true") return;
+    this.#fill(isPrinted ? this.#post.text : this.#begin);
   }
 
   /** Removes the post, which has left the list, and returns true; not while it is being edited. */
@@ -194,14 +202,18 @@ export class PostView {
 
   #showText(isExpanded) {
     const { text } = this.#post;
-    const begin = firstLines(text);
+    this.#begin = firstLines(text);
     const expand = this.#part(".expand");
-    expand.hidden = begin === null;
+    expand.hidden = this.#begin === null;
     expand.ariaExpanded = String(isExpanded);
     expand.textContent = isExpanded ? "Show less" : "Show all";
     this.#label(expand);
+    this.#fill(isExpanded ? text : (this.#begin ?? text));
+  }
+
+  #fill(text) {
     // Never as HTML: a post may contain markup.
-    this.#part(".text").replaceChildren(...withLinks(isExpanded ? text : (begin ?? text)));
+    this.#part(".text").replaceChildren(...withLinks(text));
   }
 
   #part(selector) {

@@ -59,6 +59,10 @@ export function clearPosts() {
   apart.replaceChildren();
 }
 
+// Paper has no buttons. Only then are long texts laid out whole: with some of a megabyte, that takes seconds.
+addEventListener("beforeprint", () => shown.forEach((view) => view.print(true)));
+addEventListener("afterprint", () => shown.forEach((view) => view.print(false)));
+
 /** Returns how many posts there are in the page. */
 export const countPosts = () => elements().length;
 
