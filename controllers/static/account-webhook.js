@@ -1,6 +1,7 @@
 /** One webhook in the account: what becomes of it, what was sent to it, and the buttons that mend it. */
 
-import { reached, request } from "./session.js";
+import { submitted } from "./forms.js";
+import { reached, request, wrong } from "./session.js";
 
 const EVENTS = { "post.created": "added", "post.updated": "edited", "post.deleted": "deleted" };
 const DELIVERIES = {
@@ -12,6 +13,8 @@ const DELIVERIES = {
 // After "no answer" stands the name of the fault, which only programmers know.
 const NETWORK_FAULT = /(?<=^no answer): \w+$/;
 const MAX_DELIVERIES = 10;
+/** What is said where no event was chosen. */
+export const NO_EVENT = "Choose at least one.";
 // A receiver has 15 seconds to answer a test, which may wait for others.
 const MAX_POLLS = 30;
 const POLL_MILLISECONDS = 1_000;
@@ -23,6 +26,10 @@ const at = (time) => minute.format(new Date(time));
 export class WebhookView {
   #path;
   #url;
+  // The events that are sent, as the service has told them last.
+  #events = [];
+  // What is seen on each control.
+  #labels;
   #actions;
 
   /**
@@ -33,13 +40,23 @@ export class WebhookView {
     this.#path = `/webhooks/${id}`;
     this.#actions = actions;
     this.element = template.content.cloneNode(true).firstElementChild;
+    this.#labels = [...this.element.querySelectorAll("button, summary")].map((each) => [each, each.textContent.trim()]);
     const { run } = actions;
     const on = (name, work) => this.#part(name).addEventListener("click", () => run(work));
     on(".test", (say) => this.#test(say));
+    on(".pause", () => this.#pause());
     on(".enable", () => this.#enable());
     on(".rotate", () => this.#rotate());
     on(".delete", () => this.#delete());
-    const deliveries = this.#part("details");
+    const error = this.#part(".events .error");
+    error.id = `webhook-events-${id}`;
+    for (const box of this.#boxes) box.setAttribute("aria-describedby", error.id);
+    const form = this.#part(".events form");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      run(() => this.#chooseEvents(form));
+    });
+    const deliveries = this.#part(".deliveries");
     deliveries.addEventListener("toggle", () => deliveries.open && run(() => this.#showDeliveries()));
   }
 
@@ -50,11 +67,15 @@ export class WebhookView {
     const state = this.#part(".state");
     state.textContent = stateOf(webhook);
     state.classList.toggle("error", Boolean(webhook.disabled_at ?? webhook.failing_since));
+    this.#part(".pause").hidden = webhook.disabled_at !== null;
     this.#part(".enable").hidden = webhook.disabled_at === null;
-    // Each button has a name of its own, which begins with what is seen on it.
-    for (const each of this.element.querySelectorAll("button, summary")) {
-      each.ariaLabel = `${each.textContent.trim()}: ${webhook.url}`;
+    // What somebody is choosing is left as it is.
+    if (String(webhook.events) !== String(this.#events)) {
+      for (const box of this.#boxes) box.checked = webhook.events.includes(box.value);
     }
+    this.#events = webhook.events;
+    // Each control has a name of its own, which begins with what is seen on it.
+    for (const [control, label] of this.#labels) control.ariaLabel = `${label}: ${webhook.url}`;
   }
 
   async #test(say) {
@@ -66,7 +87,7 @@ export class WebhookView {
       const deliveries = await this.#answer("/deliveries");
       const outcome = deliveries.find(({ postID }) => postID === test.postID);
       if (outcome?.status === "pending") continue;
-      if (this.#part("details").open) this.#list(deliveries);
+      if (this.#part(".deliveries").open) this.#list(deliveries);
       if (!outcome) return "Another test was sent meanwhile.";
       return outcome.status === "delivered"
         ? `The test arrived: it was answered with ${outcome.response_status}.`
@@ -75,11 +96,31 @@ export class WebhookView {
     return "The test waits for other deliveries. Its outcome will be among the recent deliveries.";
   }
 
+  async #pause() {
+    await this.#answer("", "PATCH", { enabled: false });
+    await this.#actions.show();
+    this.#part(".enable").focus();
+    return "The webhook is paused. What it misses is sent when you enable it again, as far as it is kept.";
+  }
+
   async #enable() {
     await this.#answer("", "PATCH", { enabled: true });
     await this.#actions.show();
-    this.#part(".test").focus();
+    this.#part(".pause").focus();
     return "The webhook is enabled. What it has missed is sent now, as far as it is kept.";
+  }
+
+  async #chooseEvents(form) {
+    const isSaved = await submitted(form, async () => {
+      const events = this.#boxes.filter(({ checked }) => checked).map(({ value }) => value);
+      if (!events.length) throw wrong("events", NO_EVENT);
+      await this.#answer("", "PATCH", { events });
+    });
+    if (!isSaved) return "";
+    await this.#actions.show();
+    this.#part(".events").open = false;
+    this.#part(".events summary").focus();
+    return "The choice is saved. It counts for changes from now on.";
   }
 
   async #rotate() {
@@ -111,12 +152,16 @@ export class WebhookView {
       item.textContent = `${DELIVERIES[delivery.type] ?? delivery.type}, ${at(delivery.created_at)}: ${outcomeOf(delivery)}`;
       return item;
     });
-    this.#part("ul").replaceChildren(...entries);
+    this.#part(".deliveries ul").replaceChildren(...entries);
     this.#part(".none").hidden = entries.length > 0;
   }
 
   async #answer(path, method, body) {
     return reached((await request(this.#path + path, { method, body })).json());
+  }
+
+  get #boxes() {
+    return [...this.element.querySelectorAll("[name=events]")];
   }
 
   #part(selector) {

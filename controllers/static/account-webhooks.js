@@ -1,11 +1,9 @@
 /** Webhooks: addresses that the changes of the person's posts are sent to. */
 
-import { WebhookView } from "./account-webhook.js";
+import { NO_EVENT, WebhookView } from "./account-webhook.js";
 import { onSubmit } from "./forms.js";
 import { openIssued } from "./issued.js";
 import { Problem, Unreachable, reached, request, wrong } from "./session.js";
-
-const NO_EVENT = "Choose at least one.";
 
 /** Opens the section, and returns what shows the webhooks. */
 export function openWebhooks(section, { failed, signal }) {

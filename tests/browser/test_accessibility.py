@@ -69,7 +69,8 @@ def views(visitor: Visitor, server: Server, name: str) -> Iterator[tuple[str, Pa
     Client(server.url, "", server.http.post(f"{server.url}/auth/login", json=log_in_as(name)).json())
     window.goto(f"{server.url}/#account")
     expect(window.locator("#account-webhooks .webhooks li")).to_have_count(1)
-    window.locator("summary").click()
+    for summary in window.locator("summary").all():
+        summary.click()
     expect(window.get_by_text("Nothing was sent yet.")).to_be_visible()
     yield "account", window
 

@@ -86,8 +86,64 @@ def test_a_webhook_that_was_stopped_is_enabled_again(ada: Visitor, started: Serv
 
     expect(window.get_by_text("The webhook is enabled.")).to_be_visible()
     expect(window.get_by_role("button", name="Enable again")).to_be_hidden()
-    expect(window.get_by_role("button", name="Send a test")).to_be_focused()
+    expect(window.get_by_role("button", name="Pause")).to_be_focused()
     assert person.request("GET", "/webhooks").json()[0]["disabled_at"] is None
+
+
+def test_a_webhook_that_is_paused_sends_what_it_missed_when_it_is_enabled_again(
+    ada: Visitor, started: Server, receiver: Receiver
+) -> None:
+    window = ada.sign_up("pauses@example.com")
+    person = person_in(window, started)
+    open_account(window)
+    add_webhook(window, receiver.url)
+    window.get_by_role("button", name="Pause").click()
+    expect(window.get_by_text("The webhook is paused.")).to_be_visible()
+    expect(window.get_by_role("button", name="Enable again")).to_be_focused()
+    expect(window.get_by_role("button", name="Pause")).to_be_hidden()
+    assert person.request("GET", "/webhooks").json()[0]["disabled_at"] is not None
+    received = len(receiver.received)
+    person.add("missed")
+
+    window.keyboard.press("Enter")
+
+    expect(window.get_by_role("button", name="Pause")).to_be_focused()
+    receiver.wait_for(received + 1)
+    assert len(receiver.received) == received + 1
+
+
+def test_the_events_of_a_webhook_are_chosen_anew(ada: Visitor, started: Server, receiver: Receiver) -> None:
+    window = ada.sign_up("chooses@example.com")
+    person = person_in(window, started)
+    open_account(window)
+    add_webhook(window, receiver.url)
+    entry = window.locator("#account-webhooks .webhooks > li")
+    entry.get_by_text("Choose the events").click()
+    events = entry.get_by_role("checkbox")
+    expect(entry.get_by_role("checkbox", checked=True)).to_have_count(3)
+    for box in events.all():
+        box.uncheck()
+    save = entry.get_by_role("button", name="Save the choice")
+    save.click()
+    expect(events.first).to_be_focused()
+    expect(events.first).to_have_accessible_description("Choose at least one.")
+
+    entry.get_by_label("deleted").check()
+    # What the list tells meanwhile takes no choice back.
+    with window.expect_response("**/webhooks"):
+        window.evaluate("dispatchEvent(new Event('focus'))")
+    expect(entry.get_by_role("checkbox", checked=True)).to_have_count(1)
+    save.click()
+
+    expect(window.get_by_text("The choice is saved.")).to_be_visible()
+    expect(entry).to_contain_text("Posts that are deleted")
+    expect(events.first).to_be_hidden()
+    expect(entry.locator("summary").first).to_be_focused()
+    assert person.request("GET", "/webhooks").json()[0]["events"] == ["post.deleted"]
+    expect(save).to_have_count(0)
+    entry.get_by_text("Choose the events").click()
+    expect(save).to_have_accessible_name(f"Save the choice: {receiver.url}")
+    inspect(window, "webhook-events")
 
 
 def test_a_test_that_fails_says_why(ada: Visitor, receiver: Receiver) -> None:
