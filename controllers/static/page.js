@@ -27,12 +27,25 @@ import {
 import { Timeline } from "./timeline.js";
 
 const WAYS_IN = {
-  logIn: { path: "/auth/login", title: "Log in", other: "Create an account instead", autocomplete: "current-password" },
-  signUp: { path: "/auth/signup", title: "Create an account", other: "Log in instead", autocomplete: "new-password" },
+  logIn: {
+    path: "/auth/login",
+    title: "Log in",
+    busy: "Logging in…",
+    other: "Create an account instead",
+    autocomplete: "current-password",
+  },
+  signUp: {
+    path: "/auth/signup",
+    title: "Create an account",
+    busy: "Creating the account…",
+    other: "Log in instead",
+    autocomplete: "new-password",
+  },
 };
 
 const CONNECTION = { unknown: "", live: "Live", offline: "Offline. Reconnecting…", away: "You are offline." };
 const READING = "Your posts are being read…";
+const SEARCHING = "Searching…";
 const UNREAD = "Your posts can't be read at the moment. They appear when the service can be reached.";
 const NOT_KEPT =
   "Your browser keeps no site data for this page, so you stay logged in only until this window is closed or reloaded.";
@@ -93,7 +106,7 @@ function showSession() {
 function showView() {
   const isOpen = shown !== null;
   const isAccount = isOpen && location.hash === ACCOUNT;
-  if (isOpen && !isAccount && setSearch(searchInAddress())) timeline.search(searchInAddress()).catch(failed);
+  if (isOpen && !isAccount && setSearch(searchInAddress())) search(searchInAddress()).catch(failed);
   document.title = isAccount ? "Your account · Postline" : "Postline";
   $("timeline").hidden = !isOpen || isAccount;
   closeAccount();
@@ -125,6 +138,16 @@ function openTimeline() {
   openComposer();
   openEdits();
   opened.follow(signal, (isLive) => showConnection(isLive ? "live" : "offline")).catch(failed);
+}
+
+async function search(text) {
+  $("found").textContent = text && SEARCHING;
+  try {
+    await timeline.search(text);
+  } catch (error) {
+    $("found").textContent = "";
+    throw error;
+  }
 }
 
 function found(count, hasMore) {
@@ -164,6 +187,7 @@ function showWayIn(way) {
   clear(credentials);
   $("door-title").textContent = way.title;
   $("enter").textContent = way.title;
+  $("enter").dataset.busy = way.busy;
   $("other-way").textContent = way.other;
   $("password-hint").hidden = way !== WAYS_IN.signUp;
   const { invite } = credentials.elements;
@@ -233,7 +257,7 @@ onPost({
   tell,
   failed,
 });
-onSearch((text) => timeline.search(text).catch(failed));
+onSearch((text) => search(text).catch(failed));
 onSessionElsewhere(showSession);
 // A page restored from the back/forward cache has missed all events.
 addEventListener("pageshow", ({ persisted }) => persisted && showSession());
