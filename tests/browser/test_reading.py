@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
@@ -12,7 +12,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import PASSWORD, Visitor, person_in, write
 from tests.browser.test_appearance import inspect
-from tests.e2e.server import Client, Server
+from tests.e2e.server import Client, Server, serving
 
 NOW = datetime(2026, 1, 14, 10, 0, tzinfo=UTC)
 LINES = "\n".join(f"line {number}" for number in range(60))
@@ -61,9 +61,16 @@ def test_posts_stand_below_their_days(visit: Callable[..., Visitor], server: Ser
     expect(headings.nth(1)).to_have_text("Tuesday, January 13")
 
 
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service whose access tokens live for three seconds."""
+    with serving(tmp_path_factory.mktemp("hasty"), settings={"ACCESS_TOKEN_SECONDS": "3"}) as started:
+        yield started
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_an_hour_off_harms_nothing(visit: Callable[..., Visitor], server: Server, hours: int) -> None:
-    visitor = visit(server.url)
+def test_a_clock_that_is_an_hour_off_harms_nothing(visit: Callable[..., Visitor], hasty: Server, hours: int) -> None:
+    visitor = visit(hasty.url)
     visitor.context.add_init_script(f"""{{
         const Now = Date;
         const off = {hours} * 3_600_000;
@@ -73,14 +80,41 @@ def test_a_clock_that_is_an_hour_off_harms_nothing(visit: Callable[..., Visitor]
         }};
     }}""")
     window = visitor.sign_up(f"clock-{hours}@example.com")
+    refreshed: list[int] = []
+    window.on(
+        "response",
+        lambda response: refreshed.append(response.status) if response.url.endswith("/auth/refresh") else None,
+    )
 
     write(window, "written")
     expect(window.locator(".post .text")).to_have_text(["written"])
     expect(window.locator("#posts").get_by_role("heading", level=3)).to_have_count(1)
-    window.get_by_role("button", name="Delete, post of").click()
+    login = {"email": f"clock-{hours}@example.com", "password": PASSWORD}
+    tokens = hasty.http.post(f"{hasty.url}/auth/login", json=login).json()
+    Client(hasty.url, login["email"], tokens).add("from elsewhere")
+    expect(window.locator(".post .text")).to_have_text(["from elsewhere", "written"])
+
+    # Tokens fall due by the time since they came, whatever the clock says.
+    window.wait_for_timeout(3_100)
+    window.get_by_role("button", name="Edit, post of").last.click()
+    window.get_by_role("textbox", name="Text of the post").fill("edited")
+    window.keyboard.press("Control+Enter")
+    expect(window.locator(".post .text")).to_have_text(["from elsewhere", "edited"])
+    assert refreshed
+    assert set(refreshed) == {200}
+    window.get_by_label("New post").fill("a draft")
+    window.get_by_role("button", name="Edit, post of").last.click()
+    window.get_by_role("textbox", name="Text of the post").fill("an edit")
+    window.reload()
+    expect(window.get_by_label("New post")).to_have_value("a draft")
+    expect(window.get_by_role("textbox", name="Text of the post")).to_have_value("an edit")
+    window.get_by_role("button", name="Cancel").click()
+
+    window.get_by_role("button", name="Delete, post of").first.click()
     window.get_by_role("link", name="Account").click()
     window.get_by_role("link", name="Back to your posts").click()
-    expect(window.get_by_text("You have no posts yet")).to_be_visible()
+    expect(window.locator(".post .text")).to_have_text(["edited"])
+    visitor.forget("status of 401")
 
 
 def test_each_control_of_each_post_has_a_name_of_its_own(visit: Callable[..., Visitor], server: Server) -> None:
