@@ -18,13 +18,16 @@ export class Editor {
   #current;
   // Whether something was typed, now or before the window was closed.
   #isChanged;
+  #isSaving = false;
+  #close;
   // The idempotency key of the post that takes the place of a deleted one.
   #newKey = null;
 
   /**
    * Edits a post, which `current()` returns as the page has it, from its text or from an edit that was not saved.
    * `refresh()` brings the post up to date, `refused()` is called when it has a newer text than the person has seen,
-   * `closed(isSaved)` when the form has gone, and `failed(error)` with errors that it does not show.
+   * `closed({isSaved, isElsewhere})` when the form has gone, in the second case because another window has saved the text,
+   * and `failed(error)` with errors that it does not show.
    */
   constructor({ current, refresh, refused, closed, failed }) {
     const { postID, text, version } = current();
@@ -37,25 +40,26 @@ export class Editor {
     this.#isChanged = unsaved !== null;
     this.field.addEventListener("input", () => {
       this.#isChanged = true;
-      this.keep();
+      this.#keep();
     });
     if (unsaved && unsaved.version !== version) {
       refused();
       this.warn(CHANGED_MEANWHILE);
     }
-    const close = (isSaved) => {
+    this.#close = (how = {}) => {
       if (!this.element.isConnected) return;
       forgetEdit(postID);
       this.element.remove();
-      closed(isSaved);
+      closed(how);
     };
     const save = async () => {
       const isSaved = await submitted(this.element, () => this.#save({ refresh, refused }));
       if (this.isLost) this.#offerNew();
       if (!isSaved) return;
+      this.#isSaving = true;
       forgetEdit(postID);
       await refresh();
-      close(true);
+      this.#close({ isSaved });
     };
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -63,10 +67,10 @@ export class Editor {
     });
     this.element.addEventListener("keydown", ({ key, ctrlKey, metaKey, isComposing }) => {
       if (isComposing) return;
-      if (key === "Escape") close(false);
+      if (key === "Escape") this.#close();
       if (key === "Enter" && (ctrlKey || metaKey)) this.element.requestSubmit();
     });
-    this.element.querySelector(".cancel").addEventListener("click", () => close(false));
+    this.element.querySelector(".cancel").addEventListener("click", () => this.#close());
   }
 
   /** Puts the focus on the text, with the buttons in view. */
@@ -86,9 +90,15 @@ export class Editor {
     this.element.querySelector(".unsaved").textContent = text;
   }
 
+  /** Hears that the post has changed. What was typed is kept, or done with if another window has saved it. */
+  changed() {
+    if (!this.#isChanged || this.#isSaving || this.element.ariaBusy === "true") return;
+    if (this.field.value === this.#current().text) this.#close({ isElsewhere: true });
+    else this.#keep();
+  }
+
   /** Keeps what was typed until it is saved, for when the window is closed. */
-  keep() {
-    if (!this.#isChanged) return;
+  #keep() {
     const { postID, text, created_at } = this.#current();
     if (this.field.value === text) forgetEdit(postID);
     else keepEdit(postID, { text: this.field.value, version: this.#version, created_at });

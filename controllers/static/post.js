@@ -35,9 +35,10 @@ export class PostView {
   #isApart = false;
 
   /**
-   * Shows the post, with the editor if an edit of it was not saved. `actions` are `refresh()`, which brings the list up to date, `tell(text)`, `failed(error)`, `nameOf(name, earlier)`,
-   * which returns a name that no other post has, `leave(view)`, which moves the focus from a post that goes, and
-   * `drop(view)`, which removes one that is no longer in the list.
+   * Shows the post, with the editor if an edit of it was not saved. `actions` are `refresh()`, which brings the list up to
+   * date, `tell(text)`, `failed(error)`, `nameOf(name, earlier)`, which returns a name that no other post has,
+   * `leave(view)`, which moves the focus from a post that goes, and `drop(view)`, which removes one that is no longer in
+   * the list.
    */
   constructor(post, actions) {
     this.#actions = actions;
@@ -65,7 +66,7 @@ export class PostView {
     if (this.#post?.version === post.version) return;
     this.#post = post;
     this.#part(".edited").hidden = post.version === 1;
-    this.#editor?.keep();
+    this.#editor?.changed();
     const name = [`post of ${this.#part("time").textContent}`, excerpt(post.text, 30)].filter(Boolean).join(", ");
     this.name = this.#actions.nameOf(name, this.name);
     this.#label(this.#part(".edit"), this.#part(".delete"));
@@ -120,10 +121,11 @@ export class PostView {
       refresh: () => this.#refresh(),
       refused: () => (this.element.dataset.state = "conflict"),
       failed: this.#actions.failed,
-      closed: (isSaved) => {
+      closed: ({ isSaved, isElsewhere }) => {
         this.#editor = null;
         delete this.element.dataset.state;
-        this.#part(".edit").focus();
+        // Who is at work in another place stays there.
+        if (!isElsewhere) this.#part(".edit").focus();
         if (this.element.classList.contains("gone")) this.#actions.drop(this);
         if (isSaved) this.#actions.tell("Saved.");
       },

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import NEVER_NEAR, PASSWORD, Visitor, log_in, pass_ten_seconds, person_in, texts
+from tests.browser.test_appearance import inspect
 from tests.browser.test_storage import FULL
 from tests.e2e.server import Client, Server
 
@@ -106,6 +107,7 @@ def test_an_edit_of_a_post_that_was_changed_meanwhile_replaces_nothing_unseen(ad
     expect(window.get_by_role("alert").filter(has_text="changed elsewhere since you began")).to_be_visible()
     expect(window.get_by_text("from elsewhere")).to_be_visible()
     expect(editor(window)).to_have_value("mine")
+    inspect(window, "unsaved-edit-changed")
     # What comes while it is open is not replaced either.
     assert author.request("PATCH", f"/posts/{post_id}", json={"text": "once more"}).status_code == 200
     expect(window.get_by_text("once more")).to_be_visible()
@@ -126,6 +128,7 @@ def test_an_edit_of_a_post_that_was_deleted_meanwhile_can_be_posted_as_a_new_one
     window = ada.open()
     expect(window.get_by_role("alert").filter(has_text="This post was deleted elsewhere")).to_be_visible()
     expect(editor(window)).to_have_value("a long thought")
+    inspect(window, "unsaved-edit-deleted")
     window.get_by_role("button", name="Post as a new one").click()
 
     expect(window.locator(".post .text:visible")).to_have_text(["a long thought"])
@@ -165,6 +168,7 @@ def test_an_edit_of_a_post_further_down_opens_above_the_list(ada: Visitor, serve
     window = ada.open()
     apart = window.get_by_role("list", name="Edits that are not saved")
     expect(apart.get_by_role("textbox")).to_have_value("post 0, edited")
+    inspect(window, "unsaved-edit-above")
     window.get_by_role("button", name="Show more").click()
     expect(window.locator(".post")).to_have_count(25)
     # It has moved to its place.
@@ -194,8 +198,8 @@ def test_an_edit_that_was_saved_and_whose_answer_was_lost_does_not_return(ada: V
         route.abort()
 
     ada.context.route("**/posts/*", lose_the_answer)
-    window.get_by_role("button", name="Save, post of").click()
-    expect(window.get_by_role("alert").filter(has_text="can't be reached")).to_be_visible()
+    with window.expect_event("requestfailed"):
+        window.get_by_role("button", name="Save, post of").click()
     window.reload()
 
     expect(window.locator(".post .text")).to_have_text(["saved"])
@@ -218,6 +222,21 @@ def test_what_another_window_does_to_a_post_keeps_the_edit(ada: Visitor, server:
 
     expect(editor(window)).to_have_value("from the first")
     expect(window.get_by_role("alert").filter(has_text="changed elsewhere since you began")).to_be_visible()
+
+
+def test_an_edit_that_two_windows_show_is_saved_in_one_and_closed_in_the_other(ada: Visitor, server: Server) -> None:
+    first, author, _ = begin(ada, server, "shown-twice@example.com", "first", "edited")
+    second = ada.open()
+    expect(editor(second)).to_have_value("edited")
+    second.get_by_label("New post").press_sequentially("meanwhile")
+    first.bring_to_front()
+    first.get_by_role("button", name="Save, post of").click()
+
+    expect(second.locator(".post .text:visible")).to_have_text(["edited"])
+    expect(editor(second)).to_have_count(0)
+    expect(second.get_by_label("New post")).to_be_focused()
+    assert kept(second) == []
+    assert [post["text"] for post in author.list()] == ["edited"]
 
 
 def test_full_storage_keeps_nobody_from_editing(visit: Callable[..., Visitor], server: Server) -> None:
