@@ -15,11 +15,12 @@ _NO_ANSWER = "Failed to load resource: net::"
 
 
 class Reads:
-    """The requests for posts that a window sends from now on, without their version."""
+    """The requests for posts that a window gets answered from now on, without their version."""
 
     def __init__(self, window: Page) -> None:
         self.paths: list[str] = []
-        window.on("request", lambda request: self._note(request.url))
+        # While there is no network, the page tries in vain, more or less often.
+        window.on("response", lambda response: self._note(response.url))
 
     def _note(self, url: str) -> None:
         found = re.search(r"/posts(\?.*|/changes)", url)
