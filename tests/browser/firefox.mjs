@@ -51,6 +51,14 @@ try {
   await one.locator("#composer [type=submit]").click();
   await shows(other, ["second", "<b>first</b> 🦊"], AT_ONCE);
 
+  await one.locator(".post .edit").click();
+  await one.locator(".editor textarea").fill("second, edited");
+  await one.goto(url);
+  await one.waitForFunction(() => document.querySelector(".editor textarea")?.value === "second, edited", PATIENCE);
+  await isLive(one);
+  await one.locator(".editor [type=submit]").click();
+  await shows(other, ["second, edited", "<b>first</b> 🦊"], AT_ONCE);
+
   await other.locator(".post .delete").click();
   await other.locator("#person a").click();
   await shows(one, ["<b>first</b> 🦊"], AT_ONCE);
