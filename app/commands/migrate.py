@@ -27,6 +27,10 @@ class MigrateCommands(CLIPlugin):
         @migrate.command(help="Apply every migration that the database lacks, or those up to REVISION.")
         @click.argument("revision", default="head")
         def up(*, revision: str) -> None:
+            if revision == "head" and self._is_ahead():
+                # The version before is deployed again, which begins as every deployment does.
+                click.echo("The database is of a later version of the service, and lacks nothing that this one has.")
+                return
             _alembic("upgrade", revision)
 
         @migrate.command(help="Undo the newest migration, or those after REVISION. What it added goes with its data.")
@@ -38,7 +42,7 @@ class MigrateCommands(CLIPlugin):
         @migrate.command(help="Show which migrations there are, the oldest first, and which of them the database has.")
         @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
         def status(*, as_json: bool) -> None:
-            found = ask_unmigrated(self._database, lambda: schema.migrations(self._database))
+            found = self._migrations()
             if as_json:
                 click.echo(to_json([one._asdict() for one in found]))
                 return
@@ -47,6 +51,12 @@ class MigrateCommands(CLIPlugin):
                 for one in found
             ]
             print_table(_HEADS, rows)
+
+    def _is_ahead(self) -> bool:
+        return any(one.title is None for one in self._migrations())
+
+    def _migrations(self) -> list[schema.Migration]:
+        return ask_unmigrated(self._database, lambda: schema.migrations(self._database))
 
 
 def _alembic(command: str, revision: str) -> None:

@@ -140,6 +140,9 @@ def test_a_later_migration_is_shown_as_such(tmp_path: Path) -> None:
 
     assert shown[-1].split(maxsplit=2) == ["later", "yes", "of a later version of the service"]
     assert all(" yes " in line for line in shown[1:])
+    # The version before can be deployed again, and a deployment begins with this.
+    nothing_to_do = run("litestar", "--app-dir", str(ROOT), "migrate", "up", cwd=tmp_path)
+    assert (nothing_to_do.returncode, nothing_to_do.stdout.count("of a later version")) == (0, 1), nothing_to_do.stderr
 
 
 def test_migrations_of_unusable_settings_are_one_line(tmp_path: Path) -> None:
