@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import program
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def make(folder: Path, *targets: str, path: str = os.environ["PATH"]) -> str:
     env = {"PATH": path, "HOME": str(folder)}
-    ended = subprocess.run(["make", *targets], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [program("make"), *targets], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
