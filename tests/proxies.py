@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
@@ -17,7 +17,7 @@ STOP_SECONDS = 20
 
 
 @contextmanager
-def nginx_to(service: str, port: int, certificate: Path, key: Path, folder: Path) -> Iterator[None]:
+def nginx_to(service: str, port: int, certificate: Path, key: Path, folder: Path) -> Iterator[str]:
     """Run nginx in front of a service, with the documented file in a configuration that is as bare as can be."""
     site = _filled(
         "nginx.conf",
@@ -38,11 +38,11 @@ def nginx_to(service: str, port: int, certificate: Path, key: Path, folder: Path
         f"events {{}}\nhttp {{ access_log off;\n{temporary}{site}}}\n"
     )
     with _running([program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(main)], folder, port):
-        yield
+        yield f"https://127.0.0.1:{port}"
 
 
 @contextmanager
-def caddy_to(service: str, port: int, certificate: Path, key: Path, folder: Path) -> Iterator[None]:
+def caddy_to(service: str, port: int, certificate: Path, key: Path, folder: Path) -> Iterator[str]:
     """Run Caddy in front of a service, with the documented file; its own authority and its API are off."""
     site = _filled(
         "Caddyfile",
@@ -51,8 +51,31 @@ def caddy_to(service: str, port: int, certificate: Path, key: Path, folder: Path
             "posts.example.com {": f"https://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate} {key}",
         },
     )
+    with _caddy(
+        f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {folder}\n}}\n{site}", folder, port
+    ):
+        yield f"https://127.0.0.1:{port}"
+
+
+@contextmanager
+def caddy_to_nodes(nodes: Sequence[str], port: int, folder: Path) -> Iterator[str]:
+    """Run Caddy in front of several nodes as Compose does, with their addresses in place of Docker's name server."""
+    config = _filled(
+        "nodes.Caddyfile",
+        {
+            "admin off": f"admin off\n\tstorage file_system {folder}",
+            ":8000 {": f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1",
+            "dynamic a app 8000 {\n\t\t\trefresh 1s\n\t\t}": f"to {' '.join(urlsplit(node).netloc for node in nodes)}",
+        },
+    )
+    with _caddy(config, folder, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _caddy(config: str, folder: Path, port: int) -> Iterator[None]:
     main = folder / "Caddyfile"
-    main.write_text(f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {folder}\n}}\n{site}")
+    main.write_text(config)
     with _running([program("caddy"), "run", "--config", str(main), "--adapter", "caddyfile"], folder, port):
         yield
 

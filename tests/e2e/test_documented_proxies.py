@@ -1,30 +1,37 @@
-"""The service behind nginx and Caddy, as docs/operations/nginx.conf and Caddyfile set them up."""
+"""The service behind nginx and Caddy, as docs/operations/nginx.conf, Caddyfile and nodes.Caddyfile set them up."""
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.certificates import Authority
 from tests.e2e.server import Client, free_port, serving
-from tests.proxies import caddy_to, nginx_to
+from tests.proxies import caddy_to, caddy_to_nodes, nginx_to
 
 POST_BYTES = 900_000
 ATTEMPTS = 5
 
 
-@pytest.fixture(scope="module", params=[nginx_to, caddy_to], ids=["nginx", "Caddy"])
+@contextmanager
+def nodes_caddy_to(service: str, port: int, _certificate: Path, _key: Path, folder: Path) -> Iterator[str]:
+    with caddy_to_nodes([service], port, folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=[nginx_to, caddy_to, nodes_caddy_to], ids=["nginx", "Caddy", "Caddy of Compose"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a proxy, in front of a service that takes a few attempts a day from one client."""
-    proxy: Callable[..., AbstractContextManager[None]] = request.param
+    proxy: Callable[..., AbstractContextManager[str]] = request.param
     data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("proxy")
     certificate, key = Authority("proxies").issue(folder, "127.0.0.1")
     port = free_port()
     settings = {"TRUSTED_PROXIES": "127.0.0.1", "AUTH_RATE_LIMIT": f"{ATTEMPTS}/day"}
-    with serving(data, settings=settings) as server, proxy(server.url, port, certificate, key, folder):
-        yield f"https://127.0.0.1:{port}"
+    with serving(data, settings=settings) as server, proxy(server.url, port, certificate, key, folder) as url:
+        yield url
 
 
 def test_a_feed_shows_a_change_while_the_answer_goes_on(url: str) -> None:
