@@ -1,7 +1,6 @@
 """What nodes share through Redis: rate-limit counts and wake-ups. Nothing that must be true depends on it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -118,11 +117,10 @@ async def test_limits_are_counted_together_and_by_each_alone_without_redis(
         await limits[1].hit("ada")
 
     server.pause()
-    began = time.monotonic()
-    await limits[1].hit("ada")
-    assert time.monotonic() - began < 2
-    for _ in range(2):
-        await limits[1].hit("ada")
+    # It would not answer at all.
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await limits[1].hit("ada")
     with pytest.raises(TooManyRequests):
         await limits[1].hit("ada")
     server.resume()
