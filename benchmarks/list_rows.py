@@ -199,7 +199,7 @@ def changes(bench: Bench) -> list[Comparison]:
                 times["page"],
                 "ms",
                 is_limit=True,
-                remark=f"changes take two statements, for the events and the posts; a page takes one. {bounds(usages)}",
+                remark=bounds(usages),
             )
         )
     return comparisons
