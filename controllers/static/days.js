@@ -74,7 +74,10 @@ function nameDays() {
     const name = nameOfDay(new Date(day));
     const heading = element.querySelector("h3");
     if (heading.textContent !== name) heading.textContent = list.ariaLabel = name;
-    heading.hidden = day === above;
+    const begins = day !== above;
+    element.classList.toggle("begins", begins);
+    // To set what is set already makes the browser style it again.
+    if (heading.hidden === begins) heading.hidden = !begins;
     above = day;
   }
   clearTimeout(midnight);

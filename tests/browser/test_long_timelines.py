@@ -1,9 +1,12 @@
 """Timelines of thousands of posts: what happens touches only what it is about."""
 
+import json
+from collections import Counter
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, person_in
+from tests.browser.conftest import Visitor, pass_ten_seconds, person_in
 from tests.e2e.server import Client, Server
 
 POSTS = 2_000
@@ -75,6 +78,34 @@ def test_typing_touches_none_of_two_thousand_posts(long: tuple[Page, Client, lis
     expect(window.get_by_label("New post")).to_have_value("every letter of it")
     assert window.evaluate(TOUCHED) == {"nodes": 0, "posts": 0}
     assert requests == []
+
+
+def test_what_happens_makes_the_browser_style_no_other_post_again(long: tuple[Page, Client, list[str]]) -> None:
+    window, _, _ = long
+    browser = window.context.browser
+    assert browser is not None
+    browser.start_tracing(page=window, categories=["disabled-by-default-devtools.timeline.invalidationTracking"])
+
+    window.get_by_label("New post").press_sequentially("a post")
+    window.get_by_label("New post").press("Control+Enter")
+    expect(window.locator(".post .text").first).to_have_text("a post")
+    window.locator(".post .edit").nth(1).press("Enter")
+    window.get_by_role("textbox", name="Text of the post").press_sequentially("edited: ")
+    window.keyboard.press("Control+Enter")
+    expect(window.get_by_text("Saved.")).to_be_visible()
+    window.locator(".post .delete").first.press("Enter")
+    pass_ten_seconds(window)
+    expect(window.locator(".post")).to_have_count(POSTS)
+
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    styled = [each["args"]["data"] for each in events if each["name"] == "StyleRecalcInvalidationTracking"]
+    # With all that is in them: fields alone, whose parts are the browser's own.
+    assert {each["nodeName"].split()[0] for each in styled if each["subtree"]} == {"TEXTAREA"}
+    # Headings of days, of which there is one for every twenty posts.
+    reasons = Counter((each["reason"], each["extraData"]) for each in styled if each["nodeName"] == "H3")
+    assert reasons.total() <= 6, reasons
+    # A few for each key.
+    assert len(styled) < POSTS / 4
 
 
 def test_posts_out_of_sight_are_not_laid_out(long: tuple[Page, Client, list[str]]) -> None:
