@@ -101,6 +101,9 @@ class Posts(Protocol):
         """Return those of the posts that the owner has, by id. Their texts are not read, and can only be replaced."""
         ...
 
+    async def remove(self, owner_id: UUID, posts: Sequence[Post]) -> None:
+        """Delete posts of the owner that `get_all` returned, in one statement."""
+
     async def existing(self, owner_id: UUID, post_ids: Collection[UUID]) -> Set[UUID]:
         """Return those of the ids that the owner has posts with."""
         ...

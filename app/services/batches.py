@@ -60,7 +60,7 @@ async def apply_batch(
     check_timeline(before, if_version)
 
     posts = dict(await unit.posts.get_all(owner_id, _post_ids(batch)))
-    added, results = list[Post](), list[OperationResult]()
+    added, removed, results = list[Post](), list[Post](), list[OperationResult]()
     for index, operation in enumerate(operations):
         version = before + index + 1
         event: PostEvent
@@ -73,11 +73,12 @@ async def apply_batch(
                 event = post.rewrite(operation, version)
             case DeleteOperation():
                 post = _post(posts, operation, index)
-                await unit.delete(posts.pop(post.id))
+                removed.append(posts.pop(post.id))
                 event = post.removed(version)
         unit.record(event)
         is_gone = isinstance(operation, DeleteOperation)
         results.append(OperationResult(postID=post.id, version=None if is_gone else post.version))
+    await unit.posts.remove(owner_id, removed)
     await unit.posts.add(added)
 
     answer = PostBatchApplied(version=newest, results=results)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert
+from sqlalchemy import bindparam, delete, insert
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import InstrumentedAttribute, defer
 from sqlmodel import col, select
@@ -17,9 +17,9 @@ from models import Post
 from models.columns import UUIDBytes
 
 _INSERT = insert(Post)
-_EXISTING = select_columns(col(Post.id)).where(
-    owned_by_id(bindparam("owner_id", type_=UUIDBytes), bindparam("post_ids", expanding=True, type_=UUIDBytes))
-)
+_THESE = owned_by_id(bindparam("owner_id", type_=UUIDBytes), bindparam("post_ids", expanding=True, type_=UUIDBytes))
+_DELETE = delete(Post).where(_THESE)
+_EXISTING = select_columns(col(Post.id)).where(_THESE)
 
 
 class PostRepository(Posts):
@@ -49,6 +49,17 @@ class PostRepository(Posts):
         for post in posts.values():
             self._changes.hand_out(post)
         return posts
+
+    @override
+    async def remove(self, owner_id: UUID, posts: Sequence[Post]) -> None:
+        if not posts:
+            return
+        for post in posts:
+            self._changes.remove(post)
+            # An edit of it must not be written any more.
+            self._session.expunge(post)
+        values = {"owner_id": owner_id, "post_ids": [post.id for post in posts]}
+        await (await self._session.connection()).execute(_DELETE, values)
 
     @override
     async def existing(self, owner_id: UUID, post_ids: Collection[UUID]) -> Set[UUID]:

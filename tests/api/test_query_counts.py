@@ -146,6 +146,24 @@ async def test_a_deleted_post(app: Litestar, ada: Person, look_up: list[str], be
     assert sorted(statements) == sorted([*look_up, *begin, "UPDATE", "SELECT", "DELETE", "UPDATE", "INSERT"])
 
 
+async def test_posts_that_a_batch_deletes_take_one_statement(app: Litestar, ada: Person) -> None:
+    operations = [{"op": "delete", "postID": await ada.add(text)} for text in ("first", "second")]
+    deletions = list[bool]()
+
+    def note(_connection: object, _cursor: object, statement: str, _p: object, _c: object, is_many: bool) -> None:
+        if statement.startswith("DELETE FROM posts"):
+            deletions.append(is_many)
+
+    engine = app.state.service.database.writer.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    await ada.request("POST", "/posts/batch", json={"operations": operations})
+    event.remove(engine, "before_cursor_execute", note)
+
+    # Drivers of MySQL would send many parameters one after another.
+    assert deletions == [False]
+    assert await ada.texts() == []
+
+
 async def script_of(ada: Person) -> Person:
     """Return what sends a personal token of hers, which this process has not seen yet."""
     body = {"name": "a script", "scopes": ["posts:read", "posts:write"]}

@@ -257,7 +257,7 @@ async def test_of_several_posts_the_owners_are_found(implementation: Implementat
         versions = await unit.users.advance_timelines({ada.id: 2})
         posts = await unit.posts.get_all(ada.id, {edited.id, gone.id, theirs.id, ada.id})
         unit.record(posts[edited.id].rewrite(PostUpdate(text="again"), versions[ada.id] - 1))
-        await unit.delete(posts[gone.id])
+        await unit.posts.remove(ada.id, [posts[gone.id]])
         unit.record(posts[gone.id].removed(versions[ada.id]))
         await unit.commit()
         return set(posts)
@@ -576,7 +576,7 @@ async def test_what_posts_add_and_free_is_counted_whether_it_was_announced_or_no
         )
         gone = await unit.get(Post, ada.id, deleted.id)
         unit.record(gone.rewrite(PostUpdate(text="soon gone"), await unit.users.advance_timeline(ada.id)))
-        await unit.delete(gone)
+        await unit.posts.remove(ada.id, [gone])
         unit.record(gone.removed(await unit.users.advance_timeline(ada.id)))
         await unit.commit()
 

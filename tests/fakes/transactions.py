@@ -189,6 +189,12 @@ class _Posts(Posts):
         return {post.id: post for post in found}
 
     @override
+    async def remove(self, owner_id: UUID, posts: Sequence[Post]) -> None:
+        for post in posts:
+            self._changes.remove(post)
+            self._draft.remove(post)
+
+    @override
     async def existing(self, owner_id: UUID, post_ids: Collection[UUID]) -> Set[UUID]:
         return {post.id for post in self._draft.rows(Post) if post.user_id == owner_id} & set(post_ids)
 
