@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from app.database.engines import Database
 from app.errors import HistoryNotKept, Unauthenticated
 from app.storage import changes
+from app.storage import posts as stored_posts
 from app.storage.policy import ListPolicy
 from app.storage.queries import DatabaseQueries
 from events.types import PostCreatedEvent
@@ -163,9 +164,9 @@ async def test_few_changes_among_many_posts_are_read_by_their_keys(database: Dat
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("statement", [changes._EVENTS, changes._POSTS, changes._SIZES])
+@pytest.mark.parametrize("statement", [changes._EVENTS, changes._POSTS, changes._SIZES, stored_posts._EXISTING])
 @pytest.mark.parametrize("count", [1, 100])
-async def test_sqlite_reads_changes_in_the_order_of_its_indexes(
+async def test_sqlite_finds_changes_and_posts_by_their_indexes(
     database: Database, statement: Select[Any], count: int
 ) -> None:
     post_ids = [uuid7() for _ in range(count)]
