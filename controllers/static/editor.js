@@ -48,7 +48,7 @@ export class Editor {
     }
     this.#close = (how = {}) => {
       if (!this.element.isConnected) return;
-      forgetEdit(postID);
+      this.#forget();
       this.element.remove();
       closed(how);
     };
@@ -57,7 +57,7 @@ export class Editor {
       if (this.isLost) this.#offerNew();
       if (!isSaved) return;
       this.#isSaving = true;
-      forgetEdit(postID);
+      this.#forget();
       await refresh();
       this.#close({ isSaved });
     };
@@ -90,7 +90,10 @@ export class Editor {
     this.element.querySelector(".unsaved").textContent = text;
   }
 
-  /** Hears that the post has changed. What was typed is kept, or done with if another window has saved it. */
+  /**
+   * Hears that another window has changed the post, or is done with its edit of it. What was typed here is kept, unless it
+   * is what the other one has saved.
+   */
   changed() {
     if (!this.#isChanged || this.#isSaving || this.element.ariaBusy === "true") return;
     if (this.field.value === this.#current().text) this.#close({ isElsewhere: true });
@@ -107,6 +110,12 @@ export class Editor {
   /** Whether the post is known to be deleted. */
   get isLost() {
     return this.#newKey !== null;
+  }
+
+  /** Forgets what was typed here, and not what another window keeps. */
+  #forget() {
+    const { postID } = this.#current();
+    if (editOf(postID)?.text === this.field.value) forgetEdit(postID);
   }
 
   /** Says that the post is deleted. To save then adds a new one. */

@@ -213,10 +213,11 @@ async function logOut() {
 
 /** Shows the door to somebody whose account is gone. */
 function erased() {
+  // First of all: other windows keep their edits as long as there is a session.
+  forgetSession();
   forgetDraft();
   forgetEdits();
   history.replaceState(null, "", location.pathname);
-  forgetSession();
   shown = undefined;
   showSession();
   $("ended").textContent = ERASED;

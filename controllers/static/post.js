@@ -73,6 +73,11 @@ export class PostView {
     this.#showText(this.#part(".expand").ariaExpanded === "true");
   }
 
+  /** Hears that another window is done with its edit of the post. */
+  keepEdit() {
+    this.#editor?.changed();
+  }
+
   /** Shows the whole text for the printer, or what was shown before. */
   print(isPrinted) {
     if (this.#begin === null || this.#part(".expand").ariaExpanded === "true") return;

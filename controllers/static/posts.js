@@ -2,7 +2,7 @@
 
 import { clearDays, showDays } from "./days.js";
 import { cancelDeletion } from "./deletion.js";
-import { editOf, editedPosts } from "./edits.js";
+import { editOf, editedPosts, onEditForgotten } from "./edits.js";
 import { PostView, readPost } from "./post.js";
 
 const list = document.getElementById("posts");
@@ -58,6 +58,8 @@ export function clearPosts() {
   list.replaceChildren();
   apart.replaceChildren();
 }
+
+onEditForgotten((postID) => shown.get(postID)?.keepEdit());
 
 // Paper has no buttons. Only then are long texts laid out whole: with some of a megabyte, that takes seconds.
 addEventListener("beforeprint", () => shown.forEach((view) => view.print(true)));

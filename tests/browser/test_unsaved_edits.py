@@ -215,7 +215,13 @@ def test_what_another_window_does_to_a_post_keeps_the_edit(ada: Visitor, server:
     editor(second).fill("from the second")
     second.get_by_role("button", name="Save, post of").click()
     expect(second.locator(".post .text")).to_have_text(["from the second"])
+    expect(second.get_by_text("Saved.")).to_be_visible()
     expect(first.locator(".post .text")).to_have_text(["from the second"])
+    # Whatever the other one forgets, and whenever.
+    second.evaluate(
+        "Object.keys(localStorage).filter((key) => key.includes('.edit.')).map((key) => localStorage.removeItem(key))"
+    )
+    second.wait_for_function("Object.values(localStorage).some((value) => value.includes('from the first'))")
     first.close()
 
     window = ada.open()
