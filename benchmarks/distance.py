@@ -17,10 +17,10 @@ from typing import Any
 import asyncmy
 from sqlalchemy import URL
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Servers
 from benchmarks.contenders import ROOT, Contender, postline
+from benchmarks.measuring import POSTS
 from benchmarks.process import CORES
-from benchmarks.rows import POSTS
 from benchmarks.wrk import Load, load
 
 _GUIDE = ROOT / "docs/operations/deployment.md"
@@ -157,7 +157,7 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: on Debian, install the package wrk.")
     busy = os.getloadavg()[0]
-    with Bench(rounds=options.rounds, seconds=options.seconds) as bench:
+    with Servers() as servers, Bench(servers, rounds=options.rounds, seconds=options.seconds) as bench:
         results = table(*measure(bench))
     guide = _GUIDE.read_text()
     before, _, rest = guide.partition(_BEGIN)
