@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,11 +23,24 @@ START_SECONDS = 60
 STOP_SECONDS = 20
 
 
+# Bound sockets that don't listen, by their descriptors.
+_held = deque[int]()
+_MAX_HELD = 200
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port for a server to listen on, which no other test gets before 200 more were asked for.
+
+    Until then nobody is given it but who asks for it by number, and sets SO_REUSEADDR as servers do.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port: int = held.getsockname()[1]
+    if len(_held) == _MAX_HELD:
+        os.close(_held.popleft())
+    _held.append(held.detach())
+    return port
 
 
 def _is_free(port: int) -> bool:
