@@ -96,7 +96,7 @@ def test_a_feed_ends_when_its_token_expires(server: Server) -> None:
 def test_the_last_use_outlives_the_processes_and_no_process_logs_a_token(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    workers = 3 if settings else 1
+    workers = 3 if "DATABASE_URL" in settings else 1
     with serving(tmp_path, workers=workers, settings=settings) as server:
         person = Client.sign_up(server.url, "user@example.com")
         used, unused = Script.of(person, name="used"), Script.of(person, name="unused")
