@@ -1,4 +1,4 @@
-"""Receivers of webhooks: a small HTTP server that answers as it is told, and one that misbehaves in every way."""
+"""Receivers of webhooks: an HTTP server whose answers a test chooses, and one that breaks the protocol."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""A mail server that notes what it is sent, and takes it, refuses it, hangs or hangs up as it is told."""
+"""A mail server that records each message. A test chooses whether it accepts, refuses, hangs or disconnects."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ from tests.e2e.server import free_port
 
 START_SECONDS = 20
 
-# It logs the addresses that it is told, and tests look for these in what the service logs.
+# aiosmtpd logs the addresses of each mail, into the same log in which tests check that the service writes none.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 

@@ -141,7 +141,7 @@ async def test_the_slowest_client_without_room_is_cut_off_when_others_need_its_c
 
 
 class Clock:
-    """The part of an event loop that tells the time, which passes only when it is told to."""
+    """Stands in for an event loop's clock. Time passes only when a test advances it."""
 
     def __init__(self) -> None:
         self._now = 0.0
