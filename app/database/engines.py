@@ -21,7 +21,7 @@ from app.database import sqlite_driver
 from app.database.driver_pool import DriverPool
 from app.database.faults import FileReplaced
 from app.database.mysql_driver import RECYCLE_SECONDS, TRUSTED_SECONDS, mysql_arguments
-from app.database.sqlite_file import ServedFile
+from app.database.sqlite_file import ServedFile, existing_file
 from app.database.sqlite_memory import InMemorySQLite
 from app.database.urls import is_in_memory
 from app.errors import ConfigurationError
@@ -320,9 +320,14 @@ class Database:
     def _require_file(self, *_: object) -> None:
         self.require_file()
 
-    def _before_connecting(self, *_: object) -> None:
-        # SQLite would open what has taken the file's place, or make a new one.
-        self.check_file()
+    def _before_connecting(
+        self, _dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]
+    ) -> None:
+        if self._served is not None:
+            # SQLite would open what has taken the file's place, or make a new one.
+            self._served.check()
+            arguments[0], options["uri"] = existing_file(self.file), True
+            return
         # SQLite would create it readable by everybody. Its log gets the same mode. If this fails, SQLite reports why.
         with suppress(OSError):
             self.file.touch(mode=0o600, exist_ok=False)

@@ -20,6 +20,11 @@ _LOG_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 
 
+def existing_file(path: Path) -> str:
+    """Return the URI with which SQLite opens the file, and fails if there is none instead of making one."""
+    return f"{path.resolve().as_uri()}?mode=rw"
+
+
 class _Seen(NamedTuple):
     identity: tuple[int, int]
     size: int

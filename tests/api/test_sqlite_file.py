@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 from httpx import AsyncClient
 from litestar import Litestar
+from sqlalchemy import event, literal, select
+from sqlalchemy.exc import OperationalError
 
 from app.application import create_app
+from app.database.engines import Database
+from app.database.faults import FileReplaced
 from app.settings import Settings
 from events.types import PostEvent
 from tests.api.conftest import Log, serve
@@ -144,6 +148,18 @@ async def test_what_is_committed_while_the_file_goes_is_not_acknowledged(
     app.state.service.bus.subscribe(PostEvent, take_away)
 
     assert_problem(await ada.request("POST", "/posts", json={"text": "lost"}), 503)
+
+
+async def test_a_connection_makes_no_new_file_where_the_file_was(database: Database, file: Path) -> None:
+    with database.serving_file():
+        # After the service has looked at the file, and before SQLite opens it.
+        event.listen(database.reader.sync_engine, "do_connect", lambda *_: remove(file))
+
+        with pytest.raises(OperationalError):
+            await database.rows(select(literal(1)))
+
+        with pytest.raises(FileReplaced, match="was removed"):
+            database.check_file()
 
 
 async def test_it_is_noticed_without_a_request(client: AsyncClient, log: Log, file: Path) -> None:
