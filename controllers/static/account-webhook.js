@@ -48,19 +48,24 @@ export class WebhookView {
     on(".enable", () => this.#enable());
     on(".rotate", () => this.#rotate());
     on(".delete", () => this.#delete());
-    const error = this.#part(".events .error");
-    error.id = `webhook-events-${id}`;
-    for (const box of this.#boxes) box.setAttribute("aria-describedby", error.id);
-    const form = this.#part(".events form");
+    for (const field of this.element.querySelectorAll(".field")) {
+      const error = field.querySelector(".error");
+      const inputs = field.querySelectorAll("input");
+      error.id = `webhook-${inputs[0].name}-${id}`;
+      for (const input of inputs) input.setAttribute("aria-describedby", error.id);
+    }
+    const form = this.#part("form");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      run(() => this.#chooseEvents(form));
+      run(() => this.#change(form));
     });
     const deliveries = this.#part(".deliveries");
     deliveries.addEventListener("toggle", () => deliveries.open && run(() => this.#showDeliveries()));
   }
 
   update(webhook) {
+    // What somebody is typing or choosing is left as it is.
+    if (webhook.url !== this.#url) this.#part("[name=url]").value = webhook.url;
     this.#url = webhook.url;
     this.#part(".name").textContent = webhook.url;
     this.#part(".facts").textContent = facts(webhook);
@@ -69,7 +74,6 @@ export class WebhookView {
     state.classList.toggle("error", Boolean(webhook.disabled_at ?? webhook.failing_since));
     this.#part(".pause").hidden = webhook.disabled_at !== null;
     this.#part(".enable").hidden = webhook.disabled_at === null;
-    // What somebody is choosing is left as it is.
     if (String(webhook.events) !== String(this.#events)) {
       for (const box of this.#boxes) box.checked = webhook.events.includes(box.value);
     }
@@ -110,17 +114,17 @@ export class WebhookView {
     return "The webhook is enabled. What it has missed is sent now, as far as it is kept.";
   }
 
-  async #chooseEvents(form) {
+  async #change(form) {
     const isSaved = await submitted(form, async () => {
       const events = this.#boxes.filter(({ checked }) => checked).map(({ value }) => value);
       if (!events.length) throw wrong("events", NO_EVENT);
-      await this.#answer("", "PATCH", { events });
+      await this.#answer("", "PATCH", { url: form.elements.url.value.trim(), events });
     });
     if (!isSaved) return "";
     await this.#actions.show();
-    this.#part(".events").open = false;
-    this.#part(".events summary").focus();
-    return "The choice is saved. It counts for changes from now on.";
+    this.#part(".change").open = false;
+    this.#part(".change summary").focus();
+    return "The webhook is changed. The events that you chose count for changes from now on.";
   }
 
   async #rotate() {

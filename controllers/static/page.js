@@ -265,13 +265,19 @@ addEventListener("pageshow", ({ persisted }) => persisted && showSession());
 addEventListener("hashchange", showView);
 for (const name of ["online", "offline"]) addEventListener(name, () => shown === null && showNetwork());
 
-/** Shows what a link in a mail has changed: the address, or that a new password has ended the session. */
+/**
+ * Shows what a link in a mail has changed: the address, or that a new password has ended the session. Returns whether it
+ * left a session.
+ */
 async function showChanges(isUsed) {
   try {
-    if (isUsed && session()) await readAccount();
+    if (!isUsed || !session()) return false;
+    await readAccount();
+    return true;
   } catch (error) {
     // What the link has done is said already.
     if (!(error instanceof LoggedOut)) throw error;
+    return false;
   } finally {
     // A password that was tried before is of no use now.
     credentials.elements.password.value = "";

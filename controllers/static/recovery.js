@@ -14,6 +14,7 @@ const LINKS = {
     button: "Save the password",
     path: "/auth/password-reset/confirm",
     done: "Your password is changed. Log in with the new one.",
+    doneForAnother: (address) => `The password is changed. You are still logged in as ${address}, another account.`,
     dead: "it was used, or is older than an hour, or you asked for a newer one.",
     loggedIn: (address) =>
       `You are logged in as ${address}, so nothing is left to do. If you don't know your password, log out and ask for ` +
@@ -61,7 +62,10 @@ export async function forget(credentials) {
   if (isAsked) announce("If an account has this address, a mail is on its way. Its link works for an hour.");
 }
 
-/** `done(isUsed)` is called when the form is closed, and `failed(error)` with errors that the form does not show. */
+/**
+ * `done(isUsed)` is called when the form is closed, and returns whether a session has outlived the link. `failed(error)`
+ * is called with errors that the form does not show.
+ */
 function open({ done, failed }) {
   const [, name, token] = location.hash.match(/^#([a-z-]+)=(.+)$/) ?? [];
   if (!Object.hasOwn(LINKS, name ?? "")) return;
@@ -76,10 +80,12 @@ function open({ done, failed }) {
   const button = form.querySelector("[type=submit]");
   button.textContent = link.button;
   if (name !== "password-reset") password.closest(".field").remove();
-  const close = (text) => {
+  const close = async (text) => {
     section.remove();
     announce(text);
-    done(text !== "");
+    const isLoggedIn = await done(text !== "");
+    // A new password ends every session of its account, so this one is another account's.
+    if (isLoggedIn && link.doneForAnother) announce(link.doneForAnother(accountAddress()));
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -118,12 +118,12 @@ def test_the_events_of_a_webhook_are_chosen_anew(ada: Visitor, started: Server, 
     open_account(window)
     add_webhook(window, receiver.url)
     entry = window.locator("#account-webhooks .webhooks > li")
-    entry.get_by_text("Choose the events").click()
+    entry.get_by_text("Change", exact=True).click()
     events = entry.get_by_role("checkbox")
     expect(entry.get_by_role("checkbox", checked=True)).to_have_count(3)
     for box in events.all():
         box.uncheck()
-    save = entry.get_by_role("button", name="Save the choice")
+    save = entry.get_by_role("button", name="Save the changes")
     save.click()
     expect(events.first).to_be_focused()
     expect(events.first).to_have_accessible_description("Choose at least one.")
@@ -135,15 +135,44 @@ def test_the_events_of_a_webhook_are_chosen_anew(ada: Visitor, started: Server, 
     expect(entry.get_by_role("checkbox", checked=True)).to_have_count(1)
     save.click()
 
-    expect(window.get_by_text("The choice is saved.")).to_be_visible()
+    expect(window.get_by_text("The webhook is changed.")).to_be_visible()
     expect(entry).to_contain_text("Posts that are deleted")
     expect(events.first).to_be_hidden()
     expect(entry.locator("summary").first).to_be_focused()
     assert person.request("GET", "/webhooks").json()[0]["events"] == ["post.deleted"]
     expect(save).to_have_count(0)
-    entry.get_by_text("Choose the events").click()
-    expect(save).to_have_accessible_name(f"Save the choice: {receiver.url}")
-    inspect(window, "webhook-events")
+    entry.get_by_text("Change", exact=True).click()
+    expect(save).to_have_accessible_name(f"Save the changes: {receiver.url}")
+    inspect(window, "webhook-change")
+
+
+def test_what_a_webhook_sends_goes_to_its_new_address(ada: Visitor, started: Server, receiver: Receiver) -> None:
+    window = ada.sign_up("moves@example.com")
+    person = person_in(window, started)
+    open_account(window)
+    add_webhook(window, f"http://127.0.0.1:{free_port()}/old")
+    entry = window.locator("#account-webhooks .webhooks > li")
+    entry.get_by_text("Change", exact=True).click()
+    address = entry.get_by_label("Address")
+    save = entry.get_by_role("button", name="Save the changes")
+    address.fill("ftp://example.com")
+    save.click()
+    expect(address).to_be_focused()
+    expect(address).to_have_accessible_description("A web address begins with https:// or http://.")
+    ada.forget("status of 400")
+
+    address.fill(f"{receiver.url}/new")
+    # What the list tells meanwhile takes nothing back.
+    with window.expect_response("**/webhooks"):
+        window.evaluate("dispatchEvent(new Event('focus'))")
+    received = len(receiver.received)
+    save.click()
+
+    expect(window.get_by_text("The webhook is changed.")).to_be_visible()
+    expect(entry.locator(".name")).to_have_text(f"{receiver.url}/new")
+    person.add("sent on")
+    receiver.wait_for(received + 1)
+    assert person.request("GET", "/webhooks").json()[0]["url"] == f"{receiver.url}/new"
 
 
 def test_a_test_that_fails_says_why(ada: Visitor, receiver: Receiver) -> None:

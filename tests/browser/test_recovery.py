@@ -54,6 +54,23 @@ def test_who_is_logged_in_and_sets_a_new_password_by_mail_is_told_once_why_to_lo
     ada.forget("status of 401")
 
 
+def test_who_is_logged_in_to_another_account_stays_so_when_a_password_is_set_by_mail(
+    visit: Callable[..., Visitor], started: Server, mailbox: Mailbox
+) -> None:
+    bob = Client.sign_up(started.url, "other@example.com")
+    window = visit(started.url).sign_up("stays@example.com")
+    bob.request("POST", "/auth/password-reset", json={"email": "other@example.com"})
+    window.goto(link_of(mailbox.wait_for("password-reset", "other@example.com")))
+    window.get_by_label("New password").fill(NEW_PASSWORD)
+    window.get_by_role("button", name="Save the password").click()
+
+    expect(window.locator("#notice")).to_have_text(
+        "The password is changed. You are still logged in as stays@example.com, another account."
+    )
+    person_in(window, started).add("still allowed")
+    expect(window.get_by_text("still allowed")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("purpose", "words"),
     [
