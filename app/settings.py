@@ -24,7 +24,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
-from redis.asyncio.connection import parse_url
 
 from app.database.urls import DatabaseURL, is_in_memory, parse_database_url, sqlite_url
 from app.errors import ConfigurationError
@@ -224,11 +223,14 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: str | None) -> str | None:
-        try:
-            if value is not None:
+        if value is not None:
+            # Not for a process without Redis: see `RedisConnection`.
+            from redis.asyncio.connection import parse_url  # noqa: PLC0415
+
+            try:
                 parse_url(value)
-        except ValueError:
-            raise ValueError("is no Redis URL, such as redis://:password@host:6379/0") from None
+            except ValueError:
+                raise ValueError("is no Redis URL, such as redis://:password@host:6379/0") from None
         return value
 
     @field_validator(

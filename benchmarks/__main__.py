@@ -45,7 +45,7 @@ def main() -> None:
                 print(f"  {describe(comparison)}", flush=True)
         if options.only is None:
             with Bench(servers, rounds=1, seconds=1) as bench:
-                shares = breakdown(bench.migrated_database(), bench.folder())
+                shares = breakdown(bench.migrated_database, bench.folder())
             with Bench(servers, rounds=options.rounds, seconds=options.seconds) as bench:
                 costs = measure_costs(bench)
             write_costs(costs)

@@ -80,14 +80,14 @@ def sent(target: Target, path: str, **body: object) -> Target:
     return Target(url, headers=target.headers, method="POST", body=msgspec.json.encode(body).decode())
 
 
-def printed_number(module: str, *arguments: str) -> float:
-    """Return the number that a program of `benchmarks.apps` prints, which runs on one core as contenders do."""
+def printed(module: str, *arguments: str) -> str:
+    """Return what a program of `benchmarks.apps` prints, which runs on one core as contenders do."""
     command = [sys.executable, "-m", f"benchmarks.apps.{module}", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, CORES[:1])
-        printed, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
-    return float(printed)
+    return output
 
 
 def databases(bench: Bench) -> Iterator[tuple[str, URL]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -12,13 +13,14 @@ import httpx
 from benchmarks import contenders
 from benchmarks.bench import Bench, Comparison
 from benchmarks.contenders import PASSWORD, TEXT, Contender
-from benchmarks.measuring import CONNECTIONS, MIB, printed_number, rate, sent
+from benchmarks.measuring import CONNECTIONS, MIB, printed, rate, sent
 from benchmarks.usage import Usage, bounds, watched
 from benchmarks.webhook_receiver import receiving
 from tests import memory
 
 _EVENTS = 1000
 _BATCH = 100
+_LARGE_MIB = 4
 
 
 def idle(bench: Bench) -> list[Comparison]:
@@ -38,10 +40,11 @@ def idle(bench: Bench) -> list[Comparison]:
         }
     )
     imported_at = monotonic()
-    imported_mib = printed_number("imports_only")
+    packages: dict[str, float] = json.loads(printed("imports_only"))
+    largest = ", ".join(f"{name} {mib:.0f}" for name, mib in packages.items() if mib >= _LARGE_MIB)
     remark = (
-        f"to import the service's modules, without anything else, takes {monotonic() - imported_at:.2f} s, "
-        f"and {imported_mib:.0f} MiB."
+        f"to import the service's modules, without anything else, takes {monotonic() - imported_at:.2f} s and "
+        f"{sum(packages.values()):.0f} MiB ({largest}, and the rest in parts below {_LARGE_MIB} MiB)."
     )
     against = "bare Litestar with the same models"
     # The first start, which creates the database, is the warm-up.
@@ -65,7 +68,7 @@ def passwords(bench: Bench) -> list[Comparison]:
         {
             "sign-up": watched(ours.process, partial(_sign_ups, bench, ours, numbers), signing_up),
             "log-in": watched(ours.process, partial(rate, bench, ours.logging_in), logging_in),
-            "hash": partial(printed_number, "bare_hash", str(bench.seconds)),
+            "hash": lambda: float(printed("bare_hash", str(bench.seconds))),
         }
     )
     return [
@@ -103,7 +106,7 @@ def webhooks(bench: Bench) -> list[Comparison]:
         rates = bench.alternate(
             {
                 "ours": watched(ours.process, redeliver, usages),
-                "loop": lambda: printed_number("webhook_loop", receiver.url, str(_EVENTS), receiver.body),
+                "loop": lambda: float(printed("webhook_loop", receiver.url, str(_EVENTS), receiver.body)),
             }
         )
     return [

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from sqlalchemy import URL
 
 from benchmarks.bench import Comparison
+from benchmarks.breakdown import OWNERS, Shares
 from benchmarks.contenders import ROOT, TEXT
 from benchmarks.machine import processor
 from benchmarks.measuring import CONNECTIONS, POSTS
@@ -41,7 +42,7 @@ def describe(comparison: Comparison) -> str:
 
 def write(
     comparisons: Sequence[Comparison],
-    shares: Mapping[str, float],
+    shares: Mapping[str, Shares],
     mysql: URL | None,
     options: argparse.Namespace,
     seconds: float,
@@ -59,7 +60,11 @@ def write(
             if not each.is_met
         )
         or "Every goal is met.",
-        shares=", ".join(f"{owner} {share:.0%}" for owner, share in shares.items()),
+        owners=" | ".join(OWNERS),
+        shares="\n".join(
+            f"| {work} | " + " | ".join(f"{by_owner[owner]:.0%}" for owner in OWNERS) + " |"
+            for work, by_owner in shares.items()
+        ),
         rounds=options.rounds,
         seconds=options.seconds,
         connections=CONNECTIONS,

@@ -7,7 +7,7 @@ from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from app.database.redis_connection import UNREACHABLE, RedisConnection
+from app.database.redis_connection import RedisConnection
 
 AnswerT = TypeVar("AnswerT")
 Question = Callable[[FixedWindowRateLimiter], Callable[..., Awaitable[AnswerT]]]
@@ -33,6 +33,6 @@ class SharedCounts:
             return None
         try:
             return await question(self._limiter)(window, name, key)
-        except UNREACHABLE as error:
+        except self._redis.faults as error:
             self._redis.report_failure(error)
             return None

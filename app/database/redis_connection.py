@@ -3,19 +3,12 @@
 import hashlib
 import logging
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from sqlalchemy import URL
 from typing_extensions import override
 
 from app.periodic import PeriodicTask
 
 logger = logging.getLogger(__name__)
-
-UNREACHABLE = (RedisError, OSError, TimeoutError)
-"""What a command raises when Redis did not answer as it should."""
 
 _MAX_CONNECTIONS = 50
 _TIMEOUT_SECONDS = 0.5
@@ -27,10 +20,16 @@ class RedisConnection(PeriodicTask):
 
     A command takes at most half a second. After one that failed, `is_up` is false until `tick` succeeds, so that a
     background task finds out that Redis is back, and never a request. Names of keys and channels begin with `prefix`:
-    several deployments may share one Redis.
+    several deployments may share one Redis. `faults` are what a command raises when Redis did not answer as it should.
     """
 
     def __init__(self, url: str, database: URL) -> None:
+        # A process without Redis starts earlier, and takes 6 MiB less, if it does not load the client.
+        from redis.asyncio import Redis  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
         super().__init__("probing Redis", _PROBE_SECONDS)
         self.client = Redis.from_url(
             url,
@@ -39,6 +38,7 @@ class RedisConnection(PeriodicTask):
             socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
+        self.faults: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError)
         name = f"{database.host}:{database.port}/{database.database}"
         self.prefix = f"postline:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self.is_up = False
@@ -54,7 +54,7 @@ class RedisConnection(PeriodicTask):
         """Find out whether Redis takes writes: a server that is read-only, or full, still answers a PING."""
         try:
             await self.client.set(f"{self.prefix}:probe", b"", ex=_PROBE_SECONDS)
-        except UNREACHABLE as error:
+        except self.faults as error:
             self.report_failure(error)
             return
         if not self.is_up:
