@@ -33,6 +33,7 @@ class ServerConfig(uvicorn.Config):
         super().__init__(
             app,
             http=BoundedProtocol,
+            ws="none",
             timeout_graceful_shutdown=_GRACE_SECONDS,
             timeout_worker_healthcheck=_HEALTH_CHECK_SECONDS,
             access_log=False,
