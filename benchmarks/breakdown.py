@@ -21,7 +21,7 @@ from app.settings import Settings
 from benchmarks.contenders import EMAILS, PASSWORD, TEXT
 from benchmarks.measuring import MIB, POSTS
 
-_REQUESTS = 4000
+_REQUESTS = 2000
 _SAMPLE_SECONDS = 0.001
 _NEW_POST = {"text": TEXT}
 # The method, path and body of each kind of work, and the size of the cache.

@@ -69,6 +69,15 @@ def program(name: str) -> str:
     return path
 
 
+def ipv6_loopback() -> None:
+    """Skip the test if the machine has no `::1`, as in a container of an engine before Docker 26."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        missing("IPv6 loopback", error)
+
+
 def missing(service: str, reason: object) -> NoReturn:
     """Skip the test that needs the service, or fail it where `REQUIRE_SERVICES=1` says that all are there.
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.server import ROOT, STOP_SECONDS, free_port, migrate, running, wait_until_served
 from tests.e2e.test_starting import assert_refuses
-from tests.services import fresh_mariadb_database
+from tests.services import fresh_mariadb_database, ipv6_loopback
 
 pytestmark = pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
 
@@ -68,6 +68,8 @@ def first_line(process: subprocess.Popen[bytes]) -> str:
 def test_it_listens_where_it_says(
     tmp_path: Path, host: str, shown: str, reachable: list[str], unreachable: list[str]
 ) -> None:
+    if "[::1]" in reachable:
+        ipv6_loopback()
     with running(tmp_path, "--host", host, "--port", "0", stdout=subprocess.PIPE) as process:
         said = first_line(process)
         address = re.match(r"Postline: http://(.+):(\d+)/ \(the API: http://\1:\2/docs\)$", said)
@@ -83,6 +85,8 @@ def test_it_listens_where_it_says(
 
 @pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
 def test_a_port_that_is_taken_in_one_family_only_is_one_line(tmp_path: Path, taken: str) -> None:
+    if taken == "::1":
+        ipv6_loopback()
     with socket.socket(socket.AF_INET6 if ":" in taken else socket.AF_INET) as other:
         other.bind((taken, 0))
         other.listen()
