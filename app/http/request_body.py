@@ -12,7 +12,8 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Empty, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 
 from app.errors import InvalidRequest, Overloaded, TooManyRequests, UnsupportedMediaType
 from app.http.headers import joined_header
@@ -125,8 +126,12 @@ class BodyShareMiddleware:
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
-        with self._share.hold(self._key(scope), 0) as held:
-            await self._app(scope, receive_counted, send_and_linger)
+        try:
+            with self._share.hold(self._key(scope), 0) as held:
+                await self._app(scope, receive_counted, send_and_linger)
+        finally:
+            # Litestar keeps the body in the scope, which the server keeps until the connection's next request.
+            ScopeState.from_scope(scope).body = Empty
 
     def _key(self, scope: Scope) -> Hashable:
         if "user" in scope:

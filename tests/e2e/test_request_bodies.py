@@ -81,6 +81,23 @@ def test_unfinished_bodies_of_one_account_hold_little_and_others_post(started: S
     assert len(other.list()) == 1
 
 
+def test_connections_that_stay_open_hold_no_body_that_was_answered(started: Server) -> None:
+    ada = Client.sign_up(started.url, "stays-open@example.com")
+    headers = {"Authorization": f"Bearer {ada.tokens['access_token']}"}
+    connections = 48
+    body = {"text": "x" * 1_000_000}
+    httpx.post(f"{started.url}/posts", headers=headers, json=body).raise_for_status()
+    before = started.reset_peak_memory()
+
+    with ExitStack() as stack:
+        for _ in range(connections):
+            client = stack.enter_context(httpx.Client(headers=headers, timeout=30))
+            client.post(f"{started.url}/posts", json=body).raise_for_status()
+        grown = started.peak_memory() - before
+
+    assert grown < connections * MEBIBYTE // 2
+
+
 def test_before_log_in_unfinished_bodies_of_one_address_hold_little_too(started: Server) -> None:
     with ExitStack() as stack:
         for _ in range(200):
