@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from app.database import schema
+from app.database.sqlite_file import existing_file
 from app.database.sqlite_lock import check_names
 from app.errors import ConfigurationError
 
@@ -122,7 +123,7 @@ def _draft_of(source: Path, target: Path) -> Iterator[Path]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    return sqlite3.connect(existing_file(path, "ro"), uri=True)
 
 
 def _empty_log(database: Path) -> None:

@@ -326,7 +326,7 @@ class Database:
         if self._served is not None:
             # SQLite would open what has taken the file's place, or make a new one.
             self._served.check()
-            arguments[0], options["uri"] = existing_file(self.file), True
+            arguments[0], options["uri"] = existing_file(self.file, "rw"), True
             return
         # SQLite would create it readable by everybody. Its log gets the same mode. If this fails, SQLite reports why.
         with suppress(OSError):

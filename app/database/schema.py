@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 
 import models  # noqa: F401 - declares the tables
 from app.database.engines import Database
+from app.database.sqlite_file import existing_file
 from app.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def missing_in_file(path: Path, revision: str) -> list[str]:
     Raises:
         sqlalchemy.exc.DBAPIError: The file can't be read.
     """
-    file = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+    file = create_engine("sqlite://", creator=lambda: sqlite3.connect(existing_file(path, "ro"), uri=True))
     complete = create_engine("sqlite://")
     try:
         with complete.connect() as connection:

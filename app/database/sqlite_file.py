@@ -9,7 +9,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from app.database.faults import FileReplaced
 
@@ -20,9 +20,9 @@ _LOG_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 
 
-def existing_file(path: Path) -> str:
+def existing_file(path: Path, mode: Literal["ro", "rw"]) -> str:
     """Return the URI with which SQLite opens the file, and fails if there is none instead of making one."""
-    return f"{path.resolve().as_uri()}?mode=rw"
+    return f"{path.resolve().as_uri()}?mode={mode}"
 
 
 class _Seen(NamedTuple):

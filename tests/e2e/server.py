@@ -31,7 +31,8 @@ _MAX_HELD = 200
 def free_port() -> int:
     """Return a port for a server to listen on, which no other test gets before 200 more were asked for.
 
-    Until then nobody is given it but who asks for it by number, and sets SO_REUSEADDR as servers do.
+    A socket stays bound to it until then, so the system assigns it to nobody. A server can still listen on it, because
+    servers set SO_REUSEADDR.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
