@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence, Set
 from typing import Generic, NamedTuple, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -12,6 +12,7 @@ ResultT = TypeVar("ResultT")
 
 class _Call(NamedTuple, Generic[ItemT, ResultT]):
     item: ItemT
+    owner: Hashable
     answer: asyncio.Future[ResultT]
     context: contextvars.Context
 
@@ -24,7 +25,9 @@ class Batching(Generic[ItemT, ResultT]):
     does not delay the next. The function runs in the context (`contextvars`) of its first item's caller.
 
     If more items wait than fit into a batch, it takes one of each owner, then a second of each, and so on: one owner
-    with many items does not delay the others. Without `owner_of` all items are taken in the order they came.
+    with many items does not delay the others. An owner's items are never in two batches that run side by side,
+    where the second would wait for what the first has locked. Without `owner_of` all items are taken in the order they
+    came.
     """
 
     def __init__(
@@ -46,7 +49,10 @@ class Batching(Generic[ItemT, ResultT]):
         self._waiting: list[_Call[ItemT, ResultT]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = 0
-        # The batches that delay the next, by number, with the timer that stops counting them.
+        self._is_starting = False
+        # Of the batches that run, by number: whose items they have, and for those that delay the next, the timer that
+        # stops counting them.
+        self._owners: dict[int, Set[Hashable]] = {}
         self._counted: dict[int, asyncio.TimerHandle] = {}
 
     async def __call__(self, item: ItemT) -> ResultT:
@@ -58,47 +64,58 @@ class Batching(Generic[ItemT, ResultT]):
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             # What an earlier loop left undone when it ended has no caller any more.
-            self._loop, self._waiting, self._tasks, self._counted = loop, [], set(), {}
-        call = _Call[ItemT, ResultT](item, loop.create_future(), contextvars.copy_context())
+            self._loop, self._is_starting = loop, False
+            self._waiting, self._tasks, self._owners, self._counted = [], set(), {}, {}
+        owner = None if self._owner_of is None else self._owner_of(item)
+        call = _Call[ItemT, ResultT](item, owner, loop.create_future(), contextvars.copy_context())
         self._waiting.append(call)
-        if len(self._waiting) == 1:
+        if not self._is_starting and len(self._counted) < self._max_concurrent:
+            self._is_starting = True
             # After everything that is already scheduled, so that requests which came in together share a batch.
             loop.call_soon(self._start, loop)
         return await call.answer
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._waiting and len(self._counted) < self._max_concurrent:
-            batch = self._take()
+        self._is_starting = False
+        while len(self._counted) < self._max_concurrent and (batch := self._take()):
             self._started += 1
             task = loop.create_task(self._run(batch, self._started), context=batch[0].context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            self._counted[self._started] = loop.call_later(self._slow_seconds, self._start_next, self._started)
+            if self._owner_of is not None:
+                self._owners[self._started] = {call.owner for call in batch}
+            self._counted[self._started] = loop.call_later(self._slow_seconds, self._stop_counting, self._started)
 
     def _take(self) -> list[_Call[ItemT, ResultT]]:
         """Remove the calls of the next batch from those that wait, and return them."""
         waiting = self._waiting
-        if self._owner_of is not None and len(waiting) > self._max_items:
-            counts = Counter[Hashable]()
-            ranks = list[int]()
-            for call in waiting:
-                owner = self._owner_of(call.item)
-                ranks.append(counts[owner])
-                counts[owner] += 1
-            first = sorted(range(len(waiting)), key=ranks.__getitem__)
-            # Among those of one rank, and of one owner, the order stays the one they came in.
-            chosen = sorted(first[: self._max_items])
-            self._waiting = [waiting[number] for number in sorted(first[self._max_items :])]
-            return [waiting[number] for number in chosen]
-        self._waiting = waiting[self._max_items :]
-        return waiting[: self._max_items]
+        busy = set[Hashable]().union(*self._owners.values())
+        if not busy and len(waiting) <= self._max_items:
+            self._waiting = []
+            return waiting
+        ranked = list[tuple[int, int]]()
+        counts = Counter[Hashable]()
+        for number, call in enumerate(waiting):
+            if call.owner not in busy:
+                ranked.append((counts[call.owner], number))
+                counts[call.owner] += 1
+        chosen = {number for _, number in sorted(ranked)[: self._max_items]}
+        self._waiting = [call for number, call in enumerate(waiting) if number not in chosen]
+        # In the order they came in, which is that of their owner's changes.
+        return [waiting[number] for number in sorted(chosen)]
+
+    def _stop_counting(self, number: int) -> None:
+        """Let a batch that is slow delay the next no more."""
+        del self._counted[number]
+        self._start(asyncio.get_running_loop())
 
     def _start_next(self, number: int) -> None:
-        """Stop counting a batch, which is done or slow, and start the next."""
+        """Start what has waited for a batch that is done."""
+        self._owners.pop(number, None)
         timer = self._counted.pop(number, None)
         if timer is not None:
             timer.cancel()
-            self._start(asyncio.get_running_loop())
+        self._start(asyncio.get_running_loop())
 
     async def _run(self, batch: list[_Call[ItemT, ResultT]], number: int) -> None:
         try:
@@ -111,6 +128,7 @@ class Batching(Generic[ItemT, ResultT]):
                     call.answer.set_exception(error)
             if error is not failure:
                 # The loop may be ending. If it is not, the timer starts the next batch.
+                self._owners.pop(number, None)
                 raise
             self._start_next(number)
         else:

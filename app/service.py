@@ -224,7 +224,8 @@ def build_service(
     relays = [_create_relay(tracing.listener(listener), outbox, bus, policies.relay) for listener in listeners]
     inspection = OutboxInspection(database, [listener.name for listener in listeners])
 
-    posts = PostService(transactions)
+    # On SQLite, which has one writer, a second one would only wait for the first.
+    posts = PostService(transactions, max_group_commits=1 if database.is_sqlite else 2)
     imports = ImportService(transactions, timelines, policies.imports)
     large_answers = LargeAnswers(
         settings.data_dir,

@@ -14,7 +14,7 @@ _RETRY_AFTER_SECONDS = 1
 
 
 class Held:
-    """What one user of a share holds of it. `add` takes more."""
+    """What one user of a share holds of it. `add` takes more, and `give_back` ends it."""
 
     def __init__(self, share: "Share", key: Hashable) -> None:
         self._share = share
@@ -22,7 +22,7 @@ class Held:
         self.amount = 0
 
     def add(self, amount: int) -> None:
-        """Take more, until the context ends.
+        """Take more, until all is given back.
 
         Raises:
             TooManyRequests: The key's share is used up.
@@ -30,6 +30,11 @@ class Held:
         """
         self._share.take(self._key, amount)
         self.amount += amount
+
+    def give_back(self) -> None:
+        """Hold nothing any more."""
+        self._share.give_back(self._key, self.amount)
+        self.amount = 0
 
 
 class Share:
@@ -64,7 +69,7 @@ class Share:
         try:
             yield held
         finally:
-            self.give_back(key, held.amount)
+            held.give_back()
 
     def has_room(self, key: Hashable, amount: int) -> bool:
         """Return whether the key could take so much now."""

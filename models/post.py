@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from events import types as events
 from models.columns import LongText, UTCDateTime, UUIDBytes, now
 from models.example import POST_ID, TIME, Example
+from models.rows import valid_row
 from models.text import StorableText
 
 _TICK = timedelta(microseconds=1)
@@ -56,18 +57,20 @@ class Post(PostBase, table=True):
     @classmethod
     def write(cls, owner_id: UUID, draft: PostBase, timeline_version: int) -> tuple[Self, events.PostCreatedEvent]:
         """Return a new post and its event, at the version that the owner's timeline was advanced to."""
-        at = now()
-        post = cls(
-            id=uuid7(),
+        at, post_id = now(), uuid7()
+        post = valid_row(
+            cls,
+            id=post_id,
             user_id=owner_id,
             text=draft.text,
             size=_size(draft.text),
             position=timeline_version,
+            version=1,
             created_at=at,
             updated_at=at,
         )
         return post, events.PostCreatedEvent(
-            user_id=owner_id, version=timeline_version, post_id=post.id, occurred_at=at
+            user_id=owner_id, version=timeline_version, post_id=post_id, occurred_at=at
         )
 
     @classmethod
@@ -75,7 +78,8 @@ class Post(PostBase, table=True):
         cls, owner_id: UUID, source: "PostImport", timeline_version: int
     ) -> tuple[Self, events.PostCreatedEvent]:
         """Return a post as it was exported, and the event of its creation here."""
-        post = cls(
+        post = valid_row(
+            cls,
             id=source.id_for(owner_id),
             user_id=owner_id,
             text=source.text,

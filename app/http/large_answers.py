@@ -81,11 +81,10 @@ class LargeAnswers:
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """Return the application with its large answers sent in this way."""
 
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == ScopeType.HTTP:
-                await self._serve(app, scope, receive, send)
-            else:
-                await app(scope, receive, send)
+                return self._serve(app, scope, receive, send)
+            return app(scope, receive, send)
 
         return serve
 

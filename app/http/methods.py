@@ -1,5 +1,6 @@
 """HEAD and OPTIONS, which Litestar leaves incomplete (RFC 9110, section 9.3)."""
 
+from collections.abc import Awaitable
 from copy import copy
 
 from litestar import Response
@@ -41,11 +42,10 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         if scope.get("method") != "HEAD":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
         async def leave() -> HTTPDisconnectEvent:
             return {"type": "http.disconnect"}
@@ -55,4 +55,4 @@ class HeadMiddleware:
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._app(scope, leave, send_head)
+        return self._app(scope, leave, send_head)

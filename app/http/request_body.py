@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ from litestar.utils.scope.state import ScopeState
 from app.errors import InvalidRequest, Overloaded, TooManyRequests, UnsupportedMediaType
 from app.http.headers import joined_header
 from app.ports.security import Principal
-from app.shares import Share
+from app.shares import Held, Share
 
 MAX_TEXT_BYTES = 1_048_576
 """The body limit of routes that take a post's text."""
@@ -98,11 +98,14 @@ class BodyShareMiddleware:
         self._share = share
         self._client_key = client_key
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         if scope.get("method") in _WITHOUT_BODY or IS_STREAMED in scope["route_handler"].opt:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = Held(self._share, self._key(scope))
         is_refused = False
 
         async def receive_counted() -> Any:
@@ -127,9 +130,9 @@ class BodyShareMiddleware:
             await send(message)
 
         try:
-            with self._share.hold(self._key(scope), 0) as held:
-                await self._app(scope, receive_counted, send_and_linger)
+            await self._app(scope, receive_counted, send_and_linger)
         finally:
+            held.give_back()
             # Litestar keeps the body in the scope, which the server keeps until the connection's next request.
             ScopeState.from_scope(scope).body = Empty
 

@@ -1,5 +1,6 @@
 """Bounds what a request may ask for: its path and query."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar import Request
@@ -21,13 +22,12 @@ class BoundedTargetMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         if scope["type"] == ScopeType.HTTP:
             query = scope["query_string"]
             if len(scope["path"]) + len(query) > _MAX_LENGTH or query.count(b"&") >= _MAX_PARAMETERS:
                 request = Request[Any, Any, Any](scope, receive, send)
                 answer = target_too_long(request).to_asgi_response(app=None, request=request)
-                await answer(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                return answer(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -53,13 +53,14 @@ class DeletedPost(NamedTuple):
 class PostService:
     """Creates, edits and deletes one owner's posts. Posts of other users are treated as missing.
 
-    `long_texts` bounds the memory of long texts that wait to be written.
+    `long_texts` bounds the memory of long texts that wait to be written. Posts that are created at the same time share
+    up to `max_group_commits` transactions at a time.
     """
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, *, max_group_commits: int = 1) -> None:
         self._transactions = transactions
         self.long_texts = Share("bytes of long texts", per_key=64 * _MIB, total=256 * _MIB)
-        self._create_batched = Batching(self._create_batch, owner_of=_owner_of)
+        self._create_batched = Batching(self._create_batch, owner_of=_owner_of, max_concurrent=max_group_commits)
 
     async def create(
         self,

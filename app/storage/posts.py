@@ -17,6 +17,7 @@ from models import Post
 from models.columns import UUIDBytes
 
 _INSERT = insert(Post)
+_COLUMNS = tuple(Post.model_fields)
 _THESE = owned_by_id(bindparam("owner_id", type_=UUIDBytes), bindparam("post_ids", expanding=True, type_=UUIDBytes))
 _DELETE = delete(Post).where(_THESE)
 _EXISTING = select_columns(col(Post.id)).where(_THESE)
@@ -36,7 +37,7 @@ class PostRepository(Posts):
         for post in posts:
             self._changes.add(post)
         # Past the ORM session: nothing looks these rows up in it, and it would add half of the cost again.
-        rows = [{name: getattr(post, name) for name in Post.model_fields} for post in posts]
+        rows = [{name: getattr(post, name) for name in _COLUMNS} for post in posts]
         await (await self._session.connection()).execute(_INSERT, rows)
 
     @override

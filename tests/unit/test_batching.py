@@ -1,4 +1,5 @@
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 
 import pytest
@@ -132,3 +133,33 @@ async def test_an_owner_of_many_items_delays_no_other() -> None:
     items = ["a1", "a2", "a3", "a4", "a5", "a6", "b1", "b2", "c1"]
     assert await asyncio.gather(*map(call, items)) == items
     assert batches == [["a1", "a2", "b1", "c1"], ["a3", "a4", "a5", "b2"], ["a6"]]
+
+
+@pytest.mark.parametrize("slow_seconds", [0, 60], ids=["slow", "quick"])
+async def test_items_of_an_owner_wait_for_the_batch_that_has_others_of_theirs(slow_seconds: float) -> None:
+    batches: list[list[str]] = []
+    ends = defaultdict[str, asyncio.Event](asyncio.Event)
+
+    async def note(items: Sequence[str]) -> list[str]:
+        batches.append(list(items))
+        await ends[items[0]].wait()
+        return list(items)
+
+    async def begun(item: str) -> None:
+        while item not in {each for batch in batches for each in batch}:  # noqa: ASYNC110 - it happens in another task
+            await asyncio.sleep(0)
+
+    call = Batching(note, max_concurrent=2, slow_seconds=slow_seconds, owner_of=lambda item: item[0])
+    async with asyncio.timeout(10), asyncio.TaskGroup() as calls:
+        calls.create_task(call("a1"))
+        await begun("a1")
+        for item in ("a2", "b1", "a3"):
+            calls.create_task(call(item))
+        await begun("b1")
+        assert batches == [["a1"], ["b1"]]
+        ends["a1"].set()
+        ends["a2"].set()
+        await begun("a2")
+        ends["b1"].set()
+
+    assert batches == [["a1"], ["b1"], ["a2", "a3"]]

@@ -1,0 +1,19 @@
+"""Rows that are made in large numbers."""
+
+from typing import Any, TypeVar
+
+from sqlalchemy.orm.attributes import manager_of_class
+from sqlmodel import SQLModel
+
+_Row = TypeVar("_Row", bound=SQLModel)
+
+
+def valid_row(model: type[_Row], **values: Any) -> _Row:
+    """Return a row of these values, which must be valid and name every column.
+
+    SQLAlchemy makes a row that it reads in the same way. SQLModel's constructor takes eight times as long: it announces
+    each value to SQLAlchemy, as if the row were edited.
+    """
+    row: _Row = manager_of_class(model).new_instance()
+    row.__dict__.update(values)
+    return row
