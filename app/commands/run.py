@@ -98,6 +98,7 @@ class RunCommand(CLIPlugin):
             factory=env.is_app_factory,
             workers=options["wc"],
             timeout_keep_alive=self._keep_alive_seconds,
+            proxy_headers=bool(self._trusted_proxies),
             reload=options["reload"] or any(watched.values()),
             ssl_certfile=options["ssl_certfile"],
             ssl_keyfile=options["ssl_keyfile"],
