@@ -55,7 +55,7 @@ def write(
         minutes=seconds / 60,
         rows="\n".join(_row(comparison) for comparison in comparisons),
         remarks="\n".join(
-            f"- {each.work}, against {each.against}, falls short: {each.remark or 'see the profile below.'}"
+            f"- {each.work}, against {each.against}, falls short" + (f": {each.remark}" if each.remark else ".")
             for each in comparisons
             if not each.is_met
         )

@@ -15,5 +15,5 @@ def valid_row(model: type[_Row], **values: Any) -> _Row:
     each value to SQLAlchemy, as if the row were edited.
     """
     row: _Row = manager_of_class(model).new_instance()
-    row.__dict__.update(values)
+    vars(row).update(values)
     return row
