@@ -4,6 +4,7 @@ from uuid_utils.compat import uuid7
 
 from events.types import PostCreatedEvent, PostDeletedEvent, PostUpdatedEvent
 from models import Post
+from models.post import PostImport
 from tests.factories import PostCreateFactory, PostUpdateFactory
 
 
@@ -15,6 +16,20 @@ def test_writing_makes_a_post_at_the_timelines_new_position_and_its_event() -> N
     assert (post.user_id, post.text, post.position, post.version) == (owner_id, draft.text, 7, 1)
     assert post.created_at == post.updated_at
     assert event == PostCreatedEvent(user_id=owner_id, version=7, post_id=post.id, occurred_at=post.created_at)
+
+
+def test_a_new_post_has_a_value_in_every_column() -> None:
+    written, _ = Post.write(uuid7(), PostCreateFactory.build(), timeline_version=1)
+    imported, _ = Post.imported(
+        uuid7(),
+        PostImport(
+            text="hello", postID=uuid7(), created_at=written.created_at, updated_at=written.updated_at, version=3
+        ),
+        timeline_version=2,
+    )
+
+    assert set(written.model_dump()) == set(imported.model_dump()) == set(Post.model_fields)
+    assert None not in [*written.model_dump().values(), *imported.model_dump().values()]
 
 
 def test_rewriting_counts_the_posts_version_up_and_keeps_its_position() -> None:
