@@ -21,7 +21,6 @@ from app.database.file_watcher import FileWatcher
 from app.database.redis_connection import RedisConnection
 from app.delivery.destinations import PublicDestinations
 from app.delivery.host_lookup import HostLookup
-from app.delivery.mail_messages import MailMessages
 from app.delivery.mail_queue import MailQueue
 from app.delivery.mail_sender import MailPolicy, MailSender
 from app.delivery.mail_transports import FileTransport, MailTransport, SMTPTransport
@@ -385,6 +384,8 @@ def _mail_senders(
     """Return what sends mails, if the settings say where to or how to do without."""
     if not settings.sends_mail:
         return []
+    from app.delivery.mail_messages import MailMessages  # noqa: PLC0415 - it loads what renders the templates
+
     public_url = settings.links_lead_to or ""
     messages = MailMessages(
         links,

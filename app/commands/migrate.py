@@ -1,7 +1,6 @@
 """`litestar migrate`: the database's migrations, wherever the service is installed."""
 
 import click
-from alembic.config import main as alembic
 from litestar.plugins import CLIPlugin
 
 from app.commands.asking import ask_unmigrated
@@ -60,5 +59,7 @@ class MigrateCommands(CLIPlugin):
 
 
 def _alembic(command: str, revision: str) -> None:
+    from alembic.config import main  # noqa: PLC0415 - no other command needs it
+
     # A revision such as -1 would be taken for an option.
-    alembic(["--config", str(schema.ALEMBIC_INI), command, "--", revision], prog="migrate")
+    main(["--config", str(schema.ALEMBIC_INI), command, "--", revision], prog="migrate")

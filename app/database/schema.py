@@ -1,6 +1,7 @@
 """The database's schema, which only migrations change."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Iterable
 from enum import Enum, auto
@@ -8,10 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, create_engine, event, inspect, text
 from sqlmodel import SQLModel
 
@@ -22,7 +19,10 @@ from app.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
+_ROOT = Path(__file__).resolve().parents[2]
+ALEMBIC_INI = _ROOT / "alembic.ini"
+_REVISION = re.compile(r"""^revision\b.* = ["'](\w+)["']$""", re.MULTILINE)
+_DOWN_REVISION = re.compile(r"""^down_revision\b.* = ["'](\w+)["']$""", re.MULTILINE)
 HOW_TO_MIGRATE = "run `postline migrate up` (`alembic upgrade head` in a checkout)"
 
 
@@ -54,7 +54,7 @@ def _store_long_keys(table: Table, *_: Any, **__: Any) -> None:
 async def upgrade(database: Database) -> None:
     """Apply the migrations that the database lacks. One that is ahead of this version stays as it is."""
     async with database.writer.connect() as connection:
-        before = await connection.run_sync(_revisions)
+        before = await connection.run_sync(_applied)
         found = _compare(before)
         if found is State.CURRENT:
             return
@@ -66,7 +66,7 @@ async def upgrade(database: Database) -> None:
         if before:
             logger.info("migrating the database from revision %s, which may take a while", _listed(before))
         await connection.run_sync(_upgrade)
-        after = await connection.run_sync(_revisions)
+        after = await connection.run_sync(_applied)
         await connection.commit()
     if before:
         logger.info("the database was migrated from revision %s to %s", _listed(before), _listed(after))
@@ -79,7 +79,7 @@ async def state(database: Database) -> State:
         sqlalchemy.exc.DBAPIError: The database does not answer.
     """
     async with database.reading() as connection:
-        return _compare(await connection.run_sync(_revisions))
+        return _compare(await connection.run_sync(_applied))
 
 
 async def is_current(database: Database) -> bool:
@@ -98,6 +98,8 @@ async def require_migrations(database: Database) -> None:
         ConfigurationError: It lacks some; the message names them, and the command that applies them.
         sqlalchemy.exc.DBAPIError: The database does not answer.
     """
+    if _compare(await _found(database)) is State.CURRENT:
+        return
     lacking = [migration.revision for migration in await migrations(database) if not migration.applied]
     if lacking:
         raise ConfigurationError(
@@ -111,20 +113,17 @@ async def migrations(database: Database) -> list[Migration]:
     Raises:
         sqlalchemy.exc.DBAPIError: The database does not answer.
     """
-    found: tuple[str, ...] = ()
-    # To ask SQLite would make a file where there is none.
-    if not database.is_sqlite or database.file.exists():
-        async with database.reading() as connection:
-            found = await connection.run_sync(_revisions)
+    from app.database.revisions import known, scripts  # noqa: PLC0415 - it loads Alembic
+
+    found = await _found(database)
     later = [Migration(revision, None, applied=True) for revision in found if not has_migration(revision)]
-    scripts = ScriptDirectory.from_config(_config())
     # What a later version has migrated has every migration of this one.
-    applied = _known() if later else {script.revision for script in scripts.iterate_revisions(found, "base")}
-    known = [
+    applied = known() if later else {script.revision for script in scripts().iterate_revisions(found, "base")}
+    own = [
         Migration(script.revision, script.doc.removesuffix("."), script.revision in applied)
-        for script in scripts.walk_revisions()
+        for script in scripts().walk_revisions()
     ]
-    return [*reversed(known), *later]
+    return [*reversed(own), *later]
 
 
 async def missing(database: Database) -> list[str]:
@@ -140,7 +139,9 @@ async def missing(database: Database) -> list[str]:
 
 def has_migration(revision: str) -> bool:
     """Return whether this version of the service knows a migration."""
-    return revision in _known()
+    from app.database.revisions import known  # noqa: PLC0415 - it loads Alembic
+
+    return revision in known()
 
 
 def missing_in_file(path: Path, revision: str) -> list[str]:
@@ -173,25 +174,33 @@ async def try_to_write(database: Database) -> None:
 
 
 @cache
-def _heads() -> frozenset[str]:
-    # To find out, each migration is imported, which takes milliseconds.
-    return frozenset(ScriptDirectory.from_config(_config()).get_heads())
+def _newest() -> frozenset[str]:
+    """Return the newest migrations, which none of the others comes after, from the source of all."""
+    sources = [path.read_text() for path in (_ROOT / "migrations/versions").glob("*.py")]
+    revisions = {revision for source in sources for revision in _REVISION.findall(source)}
+    return frozenset(revisions - {revision for source in sources for revision in _DOWN_REVISION.findall(source)})
 
 
-@cache
-def _known() -> frozenset[str]:
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+async def _found(database: Database) -> tuple[str, ...]:
+    # To ask SQLite would make a file where there is none.
+    if database.is_sqlite and not database.file.exists():
+        return ()
+    async with database.reading() as connection:
+        return await connection.run_sync(_applied)
 
 
-def _compare(revisions: Iterable[str]) -> State:
-    found = frozenset(revisions)
-    if found - _known():
-        return State.AHEAD
-    return State.CURRENT if found == _heads() else State.BEHIND
+def _compare(applied: Iterable[str]) -> State:
+    found = frozenset(applied)
+    if found == _newest():
+        return State.CURRENT
+    return State.BEHIND if all(map(has_migration, found)) else State.AHEAD
 
 
-def _revisions(connection: Connection) -> tuple[str, ...]:
-    return tuple(MigrationContext.configure(connection).get_current_heads())
+def _applied(connection: Connection) -> tuple[str, ...]:
+    """Return the newest migrations that the database has, as Alembic stores them."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ()
+    return tuple(connection.scalars(text("SELECT version_num FROM alembic_version")))
 
 
 def _columns(connection: Connection) -> set[tuple[str, str]]:
@@ -208,10 +217,6 @@ def _listed(revisions: Iterable[str]) -> str:
 
 
 def _upgrade(connection: Connection, revision: str = "head") -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    from app.database.revisions import upgrade  # noqa: PLC0415 - it loads Alembic
 
-
-def _config() -> Config:
-    return Config(ALEMBIC_INI)
+    upgrade(connection, revision)

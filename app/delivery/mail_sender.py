@@ -3,9 +3,9 @@
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from app.delivery.leases import LeaseLost
-from app.delivery.mail_messages import MailMessages
 from app.delivery.mail_queue import MailQueue
 from app.delivery.mail_transports import MailTransport, NotSent
 from app.delivery.queue_worker import QueueWorker
@@ -13,6 +13,9 @@ from events.types import MailsQueued
 from events.waiting import backoff
 from models import Mail
 from models.columns import now
+
+if TYPE_CHECKING:
+    from app.delivery.mail_messages import MailMessages
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,9 @@ class MailPolicy:
 class MailSender:
     """Sends the mails of the queue, a few concurrently."""
 
-    def __init__(self, queue: MailQueue, messages: MailMessages, transport: MailTransport, policy: MailPolicy) -> None:
+    def __init__(
+        self, queue: MailQueue, messages: "MailMessages", transport: MailTransport, policy: MailPolicy
+    ) -> None:
         self._queue = queue
         self._messages = messages
         self._transport = transport

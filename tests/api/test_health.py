@@ -69,7 +69,7 @@ async def test_the_migrations_are_not_read_again_for_each_who_asks(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await client.get("/health/ready")).status_code == 200
-    monkeypatch.setattr("app.database.schema.ScriptDirectory", None)
+    monkeypatch.setattr("app.database.schema._ROOT", None)
 
     assert (await client.get("/health/ready")).status_code == 200
 
