@@ -17,7 +17,7 @@ _CALL_SECONDS = 15
 _EXCERPT_BYTES = 1024
 
 
-# Once a process, and before the event loop runs: to load the certificates takes tens of milliseconds.
+# Once a process: to load the certificates takes tens of milliseconds.
 default_tls = cache(httpcore.default_ssl_context)
 
 
@@ -35,13 +35,10 @@ class WebhookClient:
     def __init__(
         self, destinations: PublicDestinations, *, max_connections: int, seconds: float = _CALL_SECONDS
     ) -> None:
+        self._destinations = destinations
+        self._max_connections = max_connections
         self._seconds = seconds
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=default_tls(),
-            network_backend=CheckedConnections(destinations),
-            max_connections=max_connections,
-            keepalive_expiry=30,
-        )
+        self._connections: httpcore.AsyncConnectionPool | None = None
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Return the receiver's answer. After 1 KiB of its body the connection is closed.
@@ -53,10 +50,10 @@ class WebhookClient:
             TimeoutError: There is no answer in time.
             httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException: There is no answer at all.
         """
-        excerpt = bytearray()
+        excerpt, pool = bytearray(), await self._pool()
         async with (
             asyncio.timeout(self._seconds),
-            self._pool.stream("POST", url, headers=list(headers.items()), content=body) as response,
+            pool.stream("POST", url, headers=list(headers.items()), content=body) as response,
         ):
             async for chunk in response.aiter_stream():
                 excerpt += chunk
@@ -66,7 +63,20 @@ class WebhookClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        if self._connections is not None:
+            await self._connections.aclose()
+
+    async def _pool(self) -> httpcore.AsyncConnectionPool:
+        if self._connections is None:
+            tls = await asyncio.to_thread(default_tls)
+            # Another request may have been quicker.
+            self._connections = self._connections or httpcore.AsyncConnectionPool(
+                ssl_context=tls,
+                network_backend=CheckedConnections(self._destinations),
+                max_connections=self._max_connections,
+                keepalive_expiry=30,
+            )
+        return self._connections
 
 
 def retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
