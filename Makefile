@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: help run test test-mysql coverage soak fuzz bench check format contract pins clean
+.PHONY: help run test test-mysql coverage soak fuzz bench check check-types check-code format contract pins clean
 
 help: ## List what make can do
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,15 @@ fuzz: $(SET_UP)-test ## Send what the OpenAPI document allows and what it does n
 bench: $(SET_UP)-dev ## Measure against what else there is, and write docs/benchmarks.md (ONLY=cached-list measures one row)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-check: $(SET_UP)-dev ## Lint, check types, import rules, and the Docker, Compose and Kubernetes files
+check: check-types check-code ## Lint, check types, import rules, and the Docker, Compose and Kubernetes files
+
+check-types: $(SET_UP)-dev
+	$(BIN)/pyright
+
+check-code: $(SET_UP)-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
