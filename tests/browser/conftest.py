@@ -47,6 +47,23 @@ QUIET = [
 ]
 
 
+def wait_until(window: Page, condition: str) -> None:
+    """Wait until a function in JavaScript, or its promise, returns true.
+
+    Playwright's `wait_for_function` takes a promise for true, and looks again with `eval`, which the page's policy
+    forbids.
+    """
+    window.evaluate(
+        """async (condition) => {
+        for (let tries = 0; tries < 400; tries++) {
+            if (await condition()) return;
+            await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        throw new Error("It did not come true.");
+    }""".replace("async (condition) => {", f"async () => {{ const condition = {condition};")
+    )
+
+
 def chromium() -> str:
     """Return where the system's Chromium is."""
     executable = shutil.which("chromium")

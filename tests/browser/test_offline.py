@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, write
+from tests.browser.conftest import Visitor, wait_until, write
 from tests.e2e.server import ROOT, free_port, serving
 from tests.path_proxy import path_proxy_to
 
@@ -21,19 +21,6 @@ KEPT = """async () => {
   }
   return kept;
 }"""
-
-
-def wait_until(window: Page, condition: str) -> None:
-    """Wait for a condition that is a promise, which `wait_for_function` would take for true."""
-    window.evaluate(
-        """async (condition) => {
-        for (let tries = 0; tries < 400; tries++) {
-            if (await condition()) return;
-            await new Promise((resolve) => setTimeout(resolve, 50));
-        }
-        throw new Error("It did not come true.");
-    }""".replace("async (condition) => {", f"async () => {{ const condition = {condition};")
-    )
 
 
 def wait_until_kept(window: Page) -> None:

@@ -5,7 +5,16 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import NEVER_NEAR, PASSWORD, Visitor, log_in, pass_ten_seconds, person_in, texts
+from tests.browser.conftest import (
+    NEVER_NEAR,
+    PASSWORD,
+    Visitor,
+    log_in,
+    pass_ten_seconds,
+    person_in,
+    texts,
+    wait_until,
+)
 from tests.browser.test_appearance import inspect
 from tests.browser.test_storage import FULL
 from tests.e2e.server import Client, Server
@@ -221,7 +230,7 @@ def test_what_another_window_does_to_a_post_keeps_the_edit(ada: Visitor, server:
     second.evaluate(
         "Object.keys(localStorage).filter((key) => key.includes('.edit.')).map((key) => localStorage.removeItem(key))"
     )
-    second.wait_for_function("Object.values(localStorage).some((value) => value.includes('from the first'))")
+    wait_until(second, "() => Object.values(localStorage).some((value) => value.includes('from the first'))")
     first.close()
 
     window = ada.open()
