@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import msgspec
@@ -14,6 +15,7 @@ from sqlalchemy import URL
 from benchmarks.bench import Bench
 from benchmarks.contenders import ROOT, Contender
 from benchmarks.process import CORES
+from benchmarks.usage import Usage, watched
 from benchmarks.wrk import Target, load
 
 POSTS = 20
@@ -27,10 +29,14 @@ def rate(bench: Bench, targets: list[Target], connections: int = CONNECTIONS) ->
     return load(targets, seconds=bench.seconds, connections=connections).rate
 
 
-def adding_rate(bench: Bench, contender: Contender) -> float:
-    """Return the posts added a second, after checking that so many are stored."""
+def adding_rate(bench: Bench, contender: Contender, usages: list[Usage] | None = None) -> float:
+    """Return the posts added a second, after checking that so many are stored.
+
+    `usages` gets how busy the process and the machine were while posts were added, and not while they were counted.
+    """
     before = settled_count(contender)
-    done = load(contender.adding, seconds=bench.seconds, connections=CONNECTIONS)
+    add = partial(load, contender.adding, seconds=bench.seconds, connections=CONNECTIONS)
+    done = watched(contender.process, add, [] if usages is None else usages)()
     added = settled_count(contender) - before
     # Requests in flight when the load ended were stored, but wrk did not count them.
     assert done.requests <= added <= done.requests + CONNECTIONS, f"{done.requests} answered, {added} added"

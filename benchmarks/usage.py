@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from benchmarks.process import CORES
+
+ResultT = TypeVar("ResultT")
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -18,10 +20,10 @@ class Usage(NamedTuple):
     machine: float
 
 
-def watched(process: int, work: Callable[[], float], usages: list[Usage]) -> Callable[[], float]:
+def watched(process: int, work: Callable[[], ResultT], usages: list[Usage]) -> Callable[[], ResultT]:
     """Return the work, which also appends to `usages` how busy the process and the machine were meanwhile."""
 
-    def run() -> float:
+    def run() -> ResultT:
         seconds, (total, idle) = processor_seconds(process), _machine_ticks()
         result = work()
         now_total, now_idle = _machine_ticks()

@@ -24,7 +24,7 @@ def add_on_sqlite(bench: Bench) -> list[Comparison]:
     usages: list[Usage] = []
     rates = bench.alternate(
         {
-            "ours": watched(ours.process, partial(adding_rate, bench, ours), usages),
+            "ours": partial(adding_rate, bench, ours, usages),
             "pocketbase": partial(adding_rate, bench, pocketbase),
         }
     )
@@ -51,7 +51,7 @@ def add_on_servers(bench: Bench) -> list[Comparison]:
         usages: list[Usage] = []
         rates = bench.alternate(
             {
-                "ours": watched(ours.process, partial(adding_rate, bench, ours), usages),
+                "ours": partial(adding_rate, bench, ours, usages),
                 "build": partial(adding_rate, bench, build),
                 "floor": partial(rate, bench, [floor]),
             }
