@@ -2,12 +2,30 @@
 
 import asyncio
 import contextvars
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence, Set
-from typing import Generic, NamedTuple, TypeVar
+from enum import Enum
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+
+class _Outcome(Enum):
+    POSTPONED = "postponed"
+
+
+Postponed: TypeAlias = Literal[_Outcome.POSTPONED]
+# What a function returns for an item that it could not handle now, and may be able to soon.
+POSTPONED: Final = _Outcome.POSTPONED
+
+
+_ALONE_SECONDS = 1
+
+
+class PostponedTooOften(Exception):
+    """An item could not be handled in any of the batches that it was put into."""
 
 
 class _Call(NamedTuple, Generic[ItemT, ResultT]):
@@ -15,6 +33,7 @@ class _Call(NamedTuple, Generic[ItemT, ResultT]):
     owner: Hashable
     answer: asyncio.Future[ResultT]
     context: contextvars.Context
+    postponements: int = 0
 
 
 class Batching(Generic[ItemT, ResultT]):
@@ -28,14 +47,19 @@ class Batching(Generic[ItemT, ResultT]):
     with many items does not delay the others. An owner's items are never in two batches that run side by side,
     where the second would wait for what the first has locked. Without `owner_of` all items are taken in the order they
     came.
+
+    An item for which the function returns `POSTPONED` is put into the next batch, up to `max_postponements` times. For
+    a second after that, batches run one at a time: what is in the way of an item is of another process, and the fewer
+    batches there are, the less they meet.
     """
 
     def __init__(
         self,
-        handle: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]],
+        handle: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT | Postponed]]],
         *,
         max_items: int = 64,
         max_concurrent: int = 1,
+        max_postponements: int = 10,
         slow_seconds: float = 0.05,
         owner_of: Callable[[ItemT], Hashable] | None = None,
     ) -> None:
@@ -43,6 +67,7 @@ class Batching(Generic[ItemT, ResultT]):
         self._handle = handle
         self._max_items = max_items
         self._max_concurrent = max_concurrent
+        self._max_postponements = max_postponements
         self._slow_seconds = slow_seconds
         self._owner_of = owner_of
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,30 +79,36 @@ class Batching(Generic[ItemT, ResultT]):
         # stops counting them.
         self._owners: dict[int, Set[Hashable]] = {}
         self._counted: dict[int, asyncio.TimerHandle] = {}
+        self._has_postponed_at = -math.inf
 
     async def __call__(self, item: ItemT) -> ResultT:
         """Return the function's result for the item. A caller that is cancelled does not take its item back.
 
         Raises:
+            PostponedTooOften: The function returned `POSTPONED` for the item `max_postponements` times and once more.
             Exception: The function failed or was cancelled, and with it the whole batch.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             # What an earlier loop left undone when it ended has no caller any more.
-            self._loop, self._is_starting = loop, False
+            self._loop, self._is_starting, self._has_postponed_at = loop, False, -math.inf
             self._waiting, self._tasks, self._owners, self._counted = [], set(), {}, {}
         owner = None if self._owner_of is None else self._owner_of(item)
         call = _Call[ItemT, ResultT](item, owner, loop.create_future(), contextvars.copy_context())
         self._waiting.append(call)
-        if not self._is_starting and len(self._counted) < self._max_concurrent:
+        if not self._is_starting and self._has_room(loop):
             self._is_starting = True
             # After everything that is already scheduled, so that requests which came in together share a batch.
             loop.call_soon(self._start, loop)
         return await call.answer
 
+    def _has_room(self, loop: asyncio.AbstractEventLoop) -> bool:
+        is_alone = loop.time() < self._has_postponed_at + _ALONE_SECONDS
+        return len(self._counted) < (1 if is_alone else self._max_concurrent)
+
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_starting = False
-        while len(self._counted) < self._max_concurrent and (batch := self._take()):
+        while self._has_room(loop) and (batch := self._take()):
             self._started += 1
             task = loop.create_task(self._run(batch, self._started), context=batch[0].context)
             self._tasks.add(task)
@@ -132,8 +163,21 @@ class Batching(Generic[ItemT, ResultT]):
                 raise
             self._start_next(number)
         else:
+            self._postpone([call for call, result in zip(batch, results, strict=True) if result is POSTPONED])
             # First, so that the function is busy again while the callers continue.
             self._start_next(number)
             for call, result in zip(batch, results, strict=True):
-                if not call.answer.done():
+                if result is not POSTPONED and not call.answer.done():
                     call.answer.set_result(result)
+
+    def _postpone(self, calls: Sequence[_Call[ItemT, ResultT]]) -> None:
+        """Let these calls wait again, in front of the others, or fail those that were postponed too often."""
+        if calls:
+            self._has_postponed_at = asyncio.get_running_loop().time()
+        again = list[_Call[ItemT, ResultT]]()
+        for call in calls:
+            if call.postponements < self._max_postponements:
+                again.append(call._replace(postponements=call.postponements + 1))
+            elif not call.answer.done():
+                call.answer.set_exception(PostponedTooOften())
+        self._waiting[:0] = again

@@ -57,8 +57,8 @@ class Users(Protocol):
         Of a user with a long history, the rows that can't be reached without the user are pruned afterwards.
         """
 
-    async def advance_timeline(self, user_id: UUID, growth: Growth = NO_GROWTH) -> int:
-        """Lock the user's row, increment the timeline's version, and return it.
+    async def advance_timeline(self, user_id: UUID, growth: Growth = NO_GROWTH, *, by: int = 1) -> int:
+        """Lock the user's row, advance the timeline's version by the number of changes, and return it.
 
         `growth` is what the change will add, if that is known already: then the same statement checks it against the
         user's quotas, and counts it. What is not named here is counted when the unit of work commits.
@@ -73,12 +73,12 @@ class Users(Protocol):
         ...
 
     async def advance_timelines(
-        self, changes: Mapping[UUID, int], growth: Mapping[UUID, Growth] | None = None
-    ) -> Mapping[UUID, int]:
+        self, changes: Mapping[UUID, int], growth: Mapping[UUID, Growth]
+    ) -> Mapping[UUID, int | None]:
         """Advance several users' timelines, each by its number of changes, and return their versions.
 
-        Users that don't exist, or have no room for the growth, are left out. If there are several, so are those whose
-        row is locked by someone else.
+        It is `None` for a user who has no room for the growth. Users that don't exist are left out. If there are
+        several, so are those whose row is locked by someone else.
         """
         ...
 

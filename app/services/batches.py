@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from app.errors import DomainError, NotFound, PreconditionFailed, Unauthenticated
+from app.errors import DomainError, NotFound, PreconditionFailed
 from app.ports.unit_of_work import UnitOfWork
 from app.services.idempotency import earlier_use
 from app.services.preconditions import check_post, check_timeline
@@ -46,9 +46,7 @@ async def apply_batch(
         Unauthenticated: The owner is gone.
     """
     operations = batch.operations
-    newest = (await unit.users.advance_timelines({owner_id: len(operations)})).get(owner_id)
-    if newest is None:
-        raise Unauthenticated
+    newest = await unit.users.advance_timeline(owner_id, by=len(operations))
     request = "" if idempotency_key is None else f"POST /posts/batch\n{batch.model_dump_json()}"
     if idempotency_key is not None:
         earlier = await earlier_use(unit, owner_id, idempotency_key, request)

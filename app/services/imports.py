@@ -72,7 +72,7 @@ async def _import(unit: UnitOfWork, owner_id: UUID, posts: Sequence[PostImport])
         version = owner.timeline_version
         await unit.rollback()
         return Imported(0, len(posts), version)
-    version = (await unit.users.advance_timelines({owner_id: len(new)}))[owner_id]
+    version = await unit.users.advance_timeline(owner_id, by=len(new))
     rows = list[Post]()
     for position, post in enumerate(new, version - len(new) + 1):
         row, created = Post.imported(owner_id, post, position)

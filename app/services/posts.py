@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from sys import getsizeof
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from app.batching import Batching
+from app.batching import POSTPONED, Batching, Postponed, PostponedTooOften
 from app.errors import QuotaExceeded
 from app.ports.unit_of_work import Transactions, UnitOfWork
 from app.quotas import Growth
@@ -83,9 +83,10 @@ class PostService:
             Unauthenticated: The owner is gone.
         """
         if idempotency_key is None and if_version is None and len(draft.text) <= _MAX_BATCHED_CHARACTERS:
-            created = await self._create_batched((owner_id, draft))
-            if created is not None:
-                return created
+            with suppress(PostponedTooOften):
+                created = await self._create_batched((owner_id, draft))
+                if created is not None:
+                    return created
         with self._held(owner_id, draft.text):
             return await self._transactions.run_for(
                 owner_id, _create, owner_id, draft, idempotency_key=idempotency_key, if_version=if_version
@@ -159,7 +160,7 @@ class PostService:
             return nullcontext()
         return self.long_texts.hold(owner_id, sum(map(getsizeof, texts)))
 
-    async def _create_batch(self, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[CreatedPost | None]:
+    async def _create_batch(self, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[CreatedPost | Postponed | None]:
         return await self._transactions.run(_create_all, drafts)
 
 
@@ -213,10 +214,13 @@ async def _replayed(
     return replayed
 
 
-async def _create_all(unit: UnitOfWork, drafts: Sequence[tuple[UUID, PostCreate]]) -> list[CreatedPost | None]:
+async def _create_all(
+    unit: UnitOfWork, drafts: Sequence[tuple[UUID, PostCreate]]
+) -> list[CreatedPost | Postponed | None]:
     """Add posts of several owners, and return them.
 
-    It is `None` for an owner who is gone, has no room for all of them, or whose row is locked: these are added alone.
+    `POSTPONED` are those of an owner whose row is locked, by the batch of another process for instance, or gone. They
+    are `None` if the owner has no room for all of them: alone, some may fit.
     """
     sizes = defaultdict[UUID, list[int]](list)
     for owner_id, draft in drafts:
@@ -224,17 +228,24 @@ async def _create_all(unit: UnitOfWork, drafts: Sequence[tuple[UUID, PostCreate]
     counts = {owner_id: len(of_owner) for owner_id, of_owner in sizes.items()}
     growth = {owner_id: Growth(len(of_owner), sum(of_owner)) for owner_id, of_owner in sizes.items()}
     newest = await unit.users.advance_timelines(counts, growth)
-    versions = {owner_id: iter(range(last - counts[owner_id] + 1, last + 1)) for owner_id, last in newest.items()}
-    posts, added = list[Post](), list[CreatedPost | None]()
+    versions = {
+        owner_id: iter(range(last - counts[owner_id] + 1, last + 1))
+        for owner_id, last in newest.items()
+        if last is not None
+    }
+    posts, added = list[Post](), list[CreatedPost | Postponed | None]()
     for owner_id, draft in drafts:
         if owner_id not in versions:
-            added.append(None)
+            added.append(None if owner_id in newest else POSTPONED)
             continue
         version = next(versions[owner_id])
         post, created = Post.write(owner_id, draft, version)
         posts.append(post)
         added.append(CreatedPost(post.id, version))
         unit.record(created)
+    if not posts:
+        await unit.rollback()
+        return added
     await unit.posts.add(posts)
     await unit.commit()
     return added

@@ -117,25 +117,33 @@ class UserRepository(Users):
         return int(await (await self._session.connection()).scalar(statement) or 0)
 
     @override
-    async def advance_timeline(self, user_id: UUID, growth: Growth = NO_GROWTH) -> int:
-        return await self._advance(user_id, 1, growth)
+    async def advance_timeline(self, user_id: UUID, growth: Growth = NO_GROWTH, *, by: int = 1) -> int:
+        values = self._bounded(user_id, growth) | {"by": by, "at": now()}
+        while (version := await self._advanced(values)) is None:
+            # What this does not refuse is locked, counted and has room: the second time, the row is advanced.
+            await self._require_room(user_id, growth)
+        self._changes.advance(user_id, version, by, growth)
+        return version
 
     @override
     async def advance_timelines(
-        self, changes: Mapping[UUID, int], growth: Mapping[UUID, Growth] | None = None
-    ) -> Mapping[UUID, int]:
-        growth = growth or {}
+        self, changes: Mapping[UUID, int], growth: Mapping[UUID, Growth]
+    ) -> Mapping[UUID, int | None]:
         if len(changes) == 1:
             [(user_id, by)] = changes.items()
-            with suppress(Unauthenticated, QuotaExceeded):
-                return {user_id: await self._advance(user_id, by, growth.get(user_id, NO_GROWTH))}
-            return {}
+            try:
+                return {user_id: await self.advance_timeline(user_id, growth[user_id], by=by)}
+            except QuotaExceeded:
+                return {user_id: None}
+            except Unauthenticated:
+                return {}
         connection = await self._session.connection()
-        versions = dict[UUID, int]()
+        versions = dict[UUID, int | None]()
         alike = defaultdict[tuple[int, int], list[tuple[UUID, int]]](list)
         row: Any
         for row in (await connection.execute(_LOCK_FREE, {"user_ids": list(changes)})).all():
-            added = growth.get(row.id, NO_GROWTH)
+            added = growth[row.id]
+            versions[row.id] = None
             if row.counted_version != row.timeline_version:
                 row = await self._recount(row.id)  # noqa: PLW2901 - the same row, read again
             with suppress(QuotaExceeded):
@@ -157,14 +165,6 @@ class UserRepository(Users):
         while not (await connection.execute(_GROW, self._bounded(user_id, growth))).rowcount:
             await self._require_room(user_id, growth)
         self._changes.count(user_id, growth)
-
-    async def _advance(self, user_id: UUID, by: int, growth: Growth) -> int:
-        values = self._bounded(user_id, growth) | {"by": by, "at": now()}
-        while (version := await self._advanced(values)) is None:
-            # What this does not refuse is locked, counted and has room: the second time, the row is advanced.
-            await self._require_room(user_id, growth)
-        self._changes.advance(user_id, version, by, growth)
-        return version
 
     async def _advanced(self, values: dict[str, Any]) -> int | None:
         """Advance a timeline and return its version, or `None` if no row fulfils the conditions."""

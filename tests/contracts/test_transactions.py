@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.errors import EmailTaken, NotFound, QuotaExceeded, Unauthenticated
-from app.ports.unit_of_work import IncompleteUnitOfWork, UnitOfWork
+from app.ports.unit_of_work import NO_GROWTH, IncompleteUnitOfWork, UnitOfWork
 from app.quotas import Growth
 from events.types import PostEvent, SessionsChanged, UserEmailChangedEvent, UserEvent
 from models import IdempotencyKey, Invitation, Post, PostCreate, PostUpdate, Session, User, Webhook, WebhookDelivery
@@ -230,8 +230,9 @@ async def test_a_user_who_does_not_exist_can_not_be_locked_or_written_to(impleme
             await unit.users.lock(nobody)
         with pytest.raises(Unauthenticated):
             await unit.users.advance_timeline(nobody)
-        assert await unit.users.advance_timelines({nobody: 1}) == {}
-        versions = await unit.users.advance_timelines({nobody: 1, ada.id: 2})
+        growth = {nobody: NO_GROWTH, ada.id: NO_GROWTH}
+        assert await unit.users.advance_timelines({nobody: 1}, growth) == {}
+        versions = await unit.users.advance_timelines({nobody: 1, ada.id: 2}, growth)
         await unit.rollback()
 
     assert versions == {ada.id: 2}
@@ -254,11 +255,11 @@ async def test_of_several_posts_the_owners_are_found(implementation: Implementat
     edited, gone, theirs = [await add_post(implementation, user.id) for user in (ada, ada, bob)]
 
     async def change(unit: UnitOfWork) -> set[UUID]:
-        versions = await unit.users.advance_timelines({ada.id: 2})
+        version = await unit.users.advance_timeline(ada.id, by=2)
         posts = await unit.posts.get_all(ada.id, {edited.id, gone.id, theirs.id, ada.id})
-        unit.record(posts[edited.id].rewrite(PostUpdate(text="again"), versions[ada.id] - 1))
+        unit.record(posts[edited.id].rewrite(PostUpdate(text="again"), version - 1))
         await unit.posts.remove(ada.id, [posts[gone.id]])
-        unit.record(posts[gone.id].removed(versions[ada.id]))
+        unit.record(posts[gone.id].removed(version))
         await unit.commit()
         return set(posts)
 
@@ -644,7 +645,7 @@ async def test_a_unit_of_work_that_makes_room_for_what_it_adds_is_allowed(implem
     assert await kept_by(implementation, ada.id) == (1, 5)
 
 
-async def test_of_several_users_those_without_room_are_left_out(implementation: Implementation) -> None:
+async def test_of_several_users_those_without_room_get_no_version(implementation: Implementation) -> None:
     ada, bob, zoe = [await implementation.add_user() for _ in range(3)]
     await bound(implementation, ada.id, posts=1)
     await bound(implementation, bob.id, posts=None, size=3)
@@ -655,7 +656,7 @@ async def test_of_several_users_those_without_room_are_left_out(implementation: 
         alone = await unit.users.advance_timelines({ada.id: 2}, {ada.id: Growth(2, 2)})
         await unit.rollback()
 
-    assert (versions, alone) == ({zoe.id: 1}, {})
+    assert (versions, alone) == ({ada.id: None, bob.id: None, zoe.id: 1}, {ada.id: None})
     assert await kept_by(implementation, ada.id) == (0, 0)
 
 

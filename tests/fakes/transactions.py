@@ -138,19 +138,27 @@ class _Users(Users):
         self._draft.remove(user)
 
     @override
-    async def advance_timeline(self, user_id: UUID, growth: Growth = NO_GROWTH) -> int:
-        return await self._advance(user_id, 1, growth)
+    async def advance_timeline(self, user_id: UUID, growth: Growth = NO_GROWTH, *, by: int = 1) -> int:
+        await self.grow(user_id, growth)
+        user = await self.lock(user_id)
+        user.timeline_version += by
+        user.counted_version += by
+        self._changes.advance(user_id, user.timeline_version, by)
+        return user.timeline_version
 
     @override
     async def advance_timelines(
-        self, changes: Mapping[UUID, int], growth: Mapping[UUID, Growth] | None = None
-    ) -> Mapping[UUID, int]:
-        versions: dict[UUID, int] = {}
+        self, changes: Mapping[UUID, int], growth: Mapping[UUID, Growth]
+    ) -> Mapping[UUID, int | None]:
+        versions: dict[UUID, int | None] = {}
         for user_id, by in changes.items():
             if len(changes) > 1 and self._draft.is_locked_elsewhere(user_id):
                 continue
-            with suppress(Unauthenticated, QuotaExceeded):
-                versions[user_id] = await self._advance(user_id, by, (growth or {}).get(user_id, NO_GROWTH))
+            with suppress(Unauthenticated):
+                try:
+                    versions[user_id] = await self.advance_timeline(user_id, growth[user_id], by=by)
+                except QuotaExceeded:
+                    versions[user_id] = None
         return versions
 
     @override
@@ -160,14 +168,6 @@ class _Users(Users):
         user.post_count += growth.posts
         user.post_bytes += growth.bytes
         self._changes.count(user_id, growth)
-
-    async def _advance(self, user_id: UUID, by: int, growth: Growth) -> int:
-        await self.grow(user_id, growth)
-        user = await self.lock(user_id)
-        user.timeline_version += by
-        user.counted_version += by
-        self._changes.advance(user_id, user.timeline_version, by)
-        return user.timeline_version
 
 
 class _Posts(Posts):

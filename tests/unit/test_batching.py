@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.batching import Batching
+from app.batching import POSTPONED, Batching, Postponed, PostponedTooOften
 
 
 class Doubling:
@@ -163,3 +163,59 @@ async def test_items_of_an_owner_wait_for_the_batch_that_has_others_of_theirs(sl
         ends["b1"].set()
 
     assert batches == [["a1"], ["b1"], ["a2", "a3"]]
+
+
+class Postponing:
+    """Postpones each item as often as its name says, and keeps the batches it was handed."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    async def __call__(self, items: Sequence[str]) -> list[str | Postponed]:
+        self.batches.append(list(items))
+        await asyncio.sleep(0)
+        earlier = [item for batch in self.batches[:-1] for item in batch]
+        return [POSTPONED if earlier.count(item) < int(item[-1]) else item for item in items]
+
+
+async def test_an_item_that_is_postponed_comes_first_in_the_next_batch() -> None:
+    handle = Postponing()
+    call = Batching(handle, max_items=3)
+
+    items = ["a0", "b2", "c1", "d0", "e0", "f0"]
+    assert await asyncio.gather(*map(call, items)) == items
+    assert handle.batches == [["a0", "b2", "c1"], ["b2", "c1", "d0"], ["b2", "e0", "f0"]]
+
+
+async def test_an_item_that_is_postponed_too_often_fails_alone() -> None:
+    handle = Postponing()
+    call = Batching(handle, max_postponements=3)
+
+    results = await asyncio.gather(*map(call, ["a3", "b4", "c0"]), return_exceptions=True)
+
+    assert (results[0], type(results[1]), results[2]) == ("a3", PostponedTooOften, "c0")
+    assert handle.batches == [["a3", "b4", "c0"], *[["a3", "b4"]] * 3]
+
+
+async def test_batches_run_one_at_a_time_once_an_item_was_postponed() -> None:
+    handle = Postponing()
+    at_once = list[int]()
+    running = 0
+
+    async def watched(items: Sequence[str]) -> list[str | Postponed]:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        results = await handle(items)
+        running -= 1
+        return results
+
+    call = Batching(watched, max_items=2, max_concurrent=2, slow_seconds=60)
+    await asyncio.gather(*map(call, ["a0", "b0", "c0", "d0"]))
+    assert max(at_once) == 2
+    await asyncio.gather(*map(call, ["a1", "b0"]))
+    at_once.clear()
+
+    await asyncio.gather(*map(call, ["c0", "d0", "e0", "f0"]))
+
+    assert at_once == [1, 1]

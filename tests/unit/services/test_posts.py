@@ -59,6 +59,22 @@ async def test_an_owner_who_is_locked_delays_no_other_in_the_batch(
     assert changes(world) == [("post.created", 1), ("post.created", 1)]
 
 
+async def test_posts_of_owners_who_were_locked_share_a_later_transaction(
+    world: World, ada: Principal, bob: Principal
+) -> None:
+    zoe = await world.sign_up("zoe@example.com")
+    commits = world.database.commits
+    async with world.transactions.begin() as elsewhere:
+        await elsewhere.users.lock(ada.user_id)
+        await elsewhere.users.lock(bob.user_id)
+        *waiting, zoes = (asyncio.create_task(world.posts.create(user.user_id, DRAFT)) for user in (ada, bob, ada, zoe))
+        await zoes
+        await elsewhere.rollback()
+    await asyncio.gather(*waiting)
+
+    assert world.database.commits == commits + 2
+
+
 async def test_an_owner_who_is_gone_fails_alone(world: World, ada: Principal) -> None:
     results = await asyncio.gather(
         world.posts.create(uuid4(), DRAFT), world.posts.create(ada.user_id, DRAFT), return_exceptions=True
