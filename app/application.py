@@ -37,7 +37,7 @@ from app.http.list_cache import create_response_cache_config
 from app.http.methods import CompleteMethods, HeadMiddleware
 from app.http.problems import create_problem_plugin
 from app.http.request_body import MAX_FORM_BYTES, BodyShareMiddleware, JSONRequest
-from app.http.response_headers import add_response_headers
+from app.http.response_headers import with_response_headers
 from app.http.root_path import RootPathMiddleware
 from app.http.targets import BoundedTargetMiddleware
 from app.service import Service, build_service
@@ -147,7 +147,6 @@ def serve_over_http(service: Service, listeners: Sequence[EventListener] = ()) -
             service.jwt_auth.middleware,
             DefineMiddleware(BodyShareMiddleware, share=service.bodies, client_key=client_key),
         ],
-        before_send=[add_response_headers],
         logging_config=None,
         cors_config=create_cors_config(settings.cors_allowed_origins),
         request_class=JSONRequest,
@@ -197,10 +196,12 @@ def serve_over_http(service: Service, listeners: Sequence[EventListener] = ()) -
     if settings.root_path:
         _check_root_path(app, settings.root_path)
         app.asgi_handler = RootPathMiddleware(app.asgi_handler, settings.root_path)
-    app.asgi_handler = RequestMetricsMiddleware(
-        service.tracing.middleware(service.large_answers.middleware(BoundedTargetMiddleware(app.asgi_handler))),
-        service.metrics,
-        settings.access_log_seconds,
+    app.asgi_handler = with_response_headers(
+        RequestMetricsMiddleware(
+            service.tracing.middleware(service.large_answers.middleware(BoundedTargetMiddleware(app.asgi_handler))),
+            service.metrics,
+            settings.access_log_seconds,
+        )
     )
 
     async def emit(event: PostEvent | UserEvent) -> None:

@@ -22,8 +22,11 @@ class VerifiedTokens(Generic[TokenT]):
 
     def get(self, encoded: str) -> TokenT | None:
         """Return the token, if it was verified and has not expired since."""
-        token = self._tokens.get(encoded)
-        if token is not None and token.exp <= self._clock():
+        try:
+            token = self._tokens[encoded]
+        except KeyError:
+            return None
+        if token.exp <= self._clock():
             del self._tokens[encoded]
             return None
         return token

@@ -14,7 +14,6 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 
 from app.errors import DomainError
 from app.http.problems import PROBLEM_MEDIA_TYPE, Problem, problem_type
-from app.http.response_headers import add_response_headers
 from app.http.spool import Spool, Spooled
 from app.ports.security import Principal
 from app.shares import Share
@@ -162,7 +161,7 @@ class LargeAnswers:
                 try:
                     stack.enter_context(self.memory.hold(key, size))
                 except DomainError as error:
-                    await _refuse(scope, start, error, send)
+                    await _refuse(start, error, send)
                     return
                 pieces = _pieces_of(body)
             pace = _Pace(_abort(scope), self._policy)
@@ -336,7 +335,7 @@ async def _spooled_pieces(spooled: Spooled) -> AsyncIterator[bytes]:
         yield await spooled.read(_PIECE_BYTES)
 
 
-async def _refuse(scope: Scope, start: HTTPResponseStartEvent, error: DomainError, send: Send) -> None:
+async def _refuse(start: HTTPResponseStartEvent, error: DomainError, send: Send) -> None:
     """Send a problem document in place of the answer that began so."""
     problem = Problem(type=problem_type(type(error)), title=error.title, status=error.status, detail=str(error))
     body = msgspec.json.encode(problem)
@@ -347,6 +346,5 @@ async def _refuse(scope: Scope, start: HTTPResponseStartEvent, error: DomainErro
         *(header for header in start["headers"] if header[0].startswith(b"access-control-")),
     ]
     refusal: HTTPResponseStartEvent = {"type": "http.response.start", "status": error.status, "headers": headers}
-    await add_response_headers(refusal, scope)
     await send(refusal)
     await send({"type": "http.response.body", "body": body, "more_body": False})

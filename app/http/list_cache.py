@@ -1,5 +1,6 @@
 """The cache of lists. The key is owner, timeline version and query, so a cached list can't be stale."""
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -56,13 +57,13 @@ class ListCacheMiddleware:
             answer = ConditionalAnswer(preconditions, scope, receive, send)
             receive, send = answer.receive, answer.send
 
-        async def send_with_cache_status(message: Message) -> None:
+        def send_with_cache_status(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start" and message["status"] in _WITH_CACHE_STATUS:
                 is_hit = message["status"] != HTTP_200_OK or ScopeState.from_scope(scope).is_cached is True
                 cache_status = _HIT if is_hit else _MISS
                 # A copy: the original is what the cache stores.
                 message = {**message, "headers": [*message["headers"], (b"cache-status", cache_status.encode())]}
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_with_cache_status)
 

@@ -1,8 +1,9 @@
 """Headers that every answer has."""
 
+from collections.abc import Awaitable
 from typing import cast
 
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
@@ -41,10 +42,21 @@ _OF_FILES = {
 }
 
 
-async def add_response_headers(message: Message, scope: Scope) -> None:
-    """Add what protects a browser, and what keeps caches from sharing one person's answers."""
-    if message["type"] != "http.response.start":
-        return
+def with_response_headers(app: ASGIApp) -> ASGIApp:
+    """Return the application with what protects a browser, and keeps caches from sharing one person's answers."""
+
+    def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                _add_headers(message, scope)
+            return send(message)
+
+        return app(scope, receive, send_with_headers)
+
+    return serve
+
+
+def _add_headers(message: HTTPResponseStartEvent, scope: Scope) -> None:
     # No handler sets any of these except Vary, so they are appended, which costs less than looking for each.
     headers = cast("list[tuple[bytes, bytes]]", message["headers"])
     handler = scope.get("route_handler")

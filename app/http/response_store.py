@@ -91,8 +91,11 @@ class BoundedStore(Store):
         return -1 if entry.expires_at is None else int(entry.expires_at - self._clock())
 
     def _live(self, key: str) -> _Entry | None:
-        entry = self._entries.get(key)
-        if entry is not None and entry.expires_at is not None and entry.expires_at <= self._clock():
+        try:
+            entry = self._entries[key]
+        except KeyError:
+            return None
+        if entry.expires_at is not None and entry.expires_at <= self._clock():
             del self._entries[key]
             return None
         return entry

@@ -1,6 +1,7 @@
 """Request metrics and the access log."""
 
 import logging
+from collections.abc import Awaitable
 from time import perf_counter
 from typing import cast
 
@@ -38,11 +39,11 @@ class RequestMetricsMiddleware:
         request = RequestContext(scope)
         token = current_request.set(request)
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
                 cast("list[tuple[bytes, bytes]]", message["headers"]).append((b"x-request-id", request.id.encode()))
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_with_id)

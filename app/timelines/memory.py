@@ -44,7 +44,11 @@ class MemoryTimelines(Timelines):
     @override
     async def version(self, user_id: UUID, session_id: UUID) -> int | None:
         self._require()
-        state = self._states.get(user_id) or await self._load_state(user_id)
+        state: TimelineState | None
+        try:
+            state = self._states[user_id]
+        except KeyError:
+            state = await self._load_state(user_id)
         if state is None:
             return None
         expires_at = state.sessions.get(session_id)

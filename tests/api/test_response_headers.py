@@ -1,5 +1,7 @@
 """Headers that protect a browser, keep caches apart, and let other sites in only where configured."""
 
+from uuid import UUID
+
 import pytest
 from httpx import AsyncClient
 from litestar import Litestar
@@ -25,6 +27,8 @@ async def test_every_answer_is_protected(client: AsyncClient, path: str) -> None
 
     assert {name: response.headers.get(name) for name in PROTECTION} == PROTECTION
     assert response.headers["content-security-policy"].startswith("default-src 'none'; ")
+    names = [name for name, _ in response.headers.multi_items()]
+    assert len(names) == len(set(names))
 
 
 async def test_what_a_person_sees_is_not_for_shared_caches(ada: Person) -> None:
@@ -51,6 +55,23 @@ async def test_tokens_and_refusals_are_not_for_any_cache(client: AsyncClient) ->
 
     assert signed_up.headers["cache-control"] == "no-store"
     assert (await client.get("/posts")).headers["cache-control"] == "no-store"
+
+
+async def test_an_answer_that_there_is_no_room_for_is_refused_with_each_header_once(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"spool_max_bytes": 0}))
+    memory = app.state.large_answers.memory
+    async with serve(app) as client:
+        ada = await Person.sign_up(client, "ada@example.com")
+        post_id = await ada.add("a" * 100_000)
+
+        with memory.hold(UUID((await ada.get("/me")).json()["user_id"]), memory.per_key):
+            refused = await ada.get(f"/posts/{post_id}")
+
+    assert_problem(refused, 429)
+    names = [name for name, _ in refused.headers.multi_items()]
+    assert len(names) == len(set(names))
+    assert {name: refused.headers[name] for name in PROTECTION} == PROTECTION
+    assert refused.headers["cache-control"] == "no-store"
 
 
 async def test_another_site_is_let_in_nowhere_by_default(ada: Person) -> None:
