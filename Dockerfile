@@ -43,8 +43,10 @@ COPY events events/
 COPY models models/
 COPY app app/
 COPY controllers controllers/
-# Files keep the modes of the checkout, which a strict umask leaves unreadable to others.
-RUN chmod -R a+rX .
+# Compiled here, once, because no start may. Files keep the modes of the checkout, which a strict umask leaves unreadable
+# to others.
+RUN python -m compileall -q . \
+    && chmod -R a+rX .
 USER 1000:1000
 
 

@@ -39,7 +39,12 @@ def started(
     Raises:
         RuntimeError: The server ended, or did not answer in time.
     """
-    environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        # What an earlier start compiled is kept, as it is for a service that is installed.
+        if name.lower() not in Settings.model_fields and name != "PYTHONDONTWRITEBYTECODE"
+    }
     log = folder / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
