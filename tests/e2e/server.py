@@ -243,8 +243,9 @@ def _client_of(unix_socket: Path) -> httpx.Client:
     return httpx.Client(transport=httpx.HTTPTransport(uds=str(unix_socket)), timeout=30)
 
 
-# Without keep-alive each request is a connection of its own, which any worker may take.
-_http = httpx.Client(verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))  # noqa: S501
+# Each request is a connection of its own, which any worker may take. The header says so, and not the client's limits:
+# with these, a thread may close the connection that another one has just been given.
+_http = httpx.Client(verify=False, timeout=30, headers={"Connection": "close"})  # noqa: S501
 
 
 class Client:
