@@ -109,7 +109,7 @@ class Server:
         self.http = _http if unix_socket is None else _client_of(unix_socket)
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `stop`
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         if workers == 1:
             command = ["litestar", "--app-dir", str(ROOT), "--app", app, "run"]
             command += ["--port", str(port)] if unix_socket is None else ["--uds", str(unix_socket)]
@@ -120,7 +120,7 @@ class Server:
             [sys.executable, "-m", *command],
             cwd=folder,
             env=environment(**settings),
-            stdout=self.log,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -139,8 +139,8 @@ class Server:
         raise AssertionError(self.output())
 
     def output(self) -> str:
-        self.log.seek(0)
-        return self.log.read()
+        # Not `seek` and `read`: the process writes where this file's position is, which it shares.
+        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode()
 
     def reset_peak_memory(self) -> int:
         """Forget the peak of the process's resident memory, and return what it is now, in bytes."""
@@ -170,7 +170,7 @@ class Server:
                 raise
         if self._unix_socket is not None:
             self.http.close()
-        self.log.close()
+        self._log.close()
 
 
 @contextmanager
