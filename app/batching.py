@@ -2,26 +2,22 @@
 
 import asyncio
 import contextvars
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence, Set
 from enum import Enum
-from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
-class _Outcome(Enum):
+class Postponed(Enum):
+    """What a function returns for an item that it could not handle now, and may be able to soon."""
+
     POSTPONED = "postponed"
 
 
-Postponed: TypeAlias = Literal[_Outcome.POSTPONED]
-# What a function returns for an item that it could not handle now, and may be able to soon.
-POSTPONED: Final = _Outcome.POSTPONED
-
-
-_ALONE_SECONDS = 1
+POSTPONED: Final = Postponed.POSTPONED
 
 
 class PostponedTooOften(Exception):
@@ -49,8 +45,8 @@ class Batching(Generic[ItemT, ResultT]):
     came.
 
     An item for which the function returns `POSTPONED` is put into the next batch, up to `max_postponements` times. For
-    a second after that, batches run one at a time: what is in the way of an item is of another process, and the fewer
-    batches there are, the less they meet.
+    `alone_seconds` after that, batches run one at a time: what is in the way of an item is of another process, and the
+    fewer batches there are, the less they meet.
     """
 
     def __init__(
@@ -59,16 +55,18 @@ class Batching(Generic[ItemT, ResultT]):
         *,
         max_items: int = 64,
         max_concurrent: int = 1,
-        max_postponements: int = 10,
         slow_seconds: float = 0.05,
+        max_postponements: int = 10,
+        alone_seconds: float = 1,
         owner_of: Callable[[ItemT], Hashable] | None = None,
     ) -> None:
         """Take the function, which returns the results in the order of its items."""
         self._handle = handle
         self._max_items = max_items
         self._max_concurrent = max_concurrent
-        self._max_postponements = max_postponements
         self._slow_seconds = slow_seconds
+        self._max_postponements = max_postponements
+        self._alone_seconds = alone_seconds
         self._owner_of = owner_of
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Call[ItemT, ResultT]] = []
@@ -79,7 +77,8 @@ class Batching(Generic[ItemT, ResultT]):
         # stops counting them.
         self._owners: dict[int, Set[Hashable]] = {}
         self._counted: dict[int, asyncio.TimerHandle] = {}
-        self._has_postponed_at = -math.inf
+        # Until this time of the event loop, batches run one at a time.
+        self._alone_until = 0.0
 
     async def __call__(self, item: ItemT) -> ResultT:
         """Return the function's result for the item. A caller that is cancelled does not take its item back.
@@ -91,7 +90,7 @@ class Batching(Generic[ItemT, ResultT]):
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             # What an earlier loop left undone when it ended has no caller any more.
-            self._loop, self._is_starting, self._has_postponed_at = loop, False, -math.inf
+            self._loop, self._is_starting, self._alone_until = loop, False, 0.0
             self._waiting, self._tasks, self._owners, self._counted = [], set(), {}, {}
         owner = None if self._owner_of is None else self._owner_of(item)
         call = _Call[ItemT, ResultT](item, owner, loop.create_future(), contextvars.copy_context())
@@ -103,8 +102,7 @@ class Batching(Generic[ItemT, ResultT]):
         return await call.answer
 
     def _has_room(self, loop: asyncio.AbstractEventLoop) -> bool:
-        is_alone = loop.time() < self._has_postponed_at + _ALONE_SECONDS
-        return len(self._counted) < (1 if is_alone else self._max_concurrent)
+        return len(self._counted) < (1 if loop.time() < self._alone_until else self._max_concurrent)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_starting = False
@@ -173,7 +171,7 @@ class Batching(Generic[ItemT, ResultT]):
     def _postpone(self, calls: Sequence[_Call[ItemT, ResultT]]) -> None:
         """Let these calls wait again, in front of the others, or fail those that were postponed too often."""
         if calls:
-            self._has_postponed_at = asyncio.get_running_loop().time()
+            self._alone_until = asyncio.get_running_loop().time() + self._alone_seconds
         again = list[_Call[ItemT, ResultT]]()
         for call in calls:
             if call.postponements < self._max_postponements:

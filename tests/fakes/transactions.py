@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -154,11 +154,12 @@ class _Users(Users):
         for user_id, by in changes.items():
             if len(changes) > 1 and self._draft.is_locked_elsewhere(user_id):
                 continue
-            with suppress(Unauthenticated):
-                try:
-                    versions[user_id] = await self.advance_timeline(user_id, growth[user_id], by=by)
-                except QuotaExceeded:
-                    versions[user_id] = None
+            try:
+                versions[user_id] = await self.advance_timeline(user_id, growth[user_id], by=by)
+            except QuotaExceeded:
+                versions[user_id] = None
+            except Unauthenticated:
+                continue
         return versions
 
     @override

@@ -180,7 +180,7 @@ class Postponing:
 
 async def test_an_item_that_is_postponed_comes_first_in_the_next_batch() -> None:
     handle = Postponing()
-    call = Batching(handle, max_items=3)
+    call = Batching(handle, max_items=3, slow_seconds=60)
 
     items = ["a0", "b2", "c1", "d0", "e0", "f0"]
     assert await asyncio.gather(*map(call, items)) == items
@@ -189,7 +189,7 @@ async def test_an_item_that_is_postponed_comes_first_in_the_next_batch() -> None
 
 async def test_an_item_that_is_postponed_too_often_fails_alone() -> None:
     handle = Postponing()
-    call = Batching(handle, max_postponements=3)
+    call = Batching(handle, max_postponements=3, slow_seconds=60)
 
     results = await asyncio.gather(*map(call, ["a3", "b4", "c0"]), return_exceptions=True)
 
@@ -210,7 +210,7 @@ async def test_batches_run_one_at_a_time_once_an_item_was_postponed() -> None:
         running -= 1
         return results
 
-    call = Batching(watched, max_items=2, max_concurrent=2, slow_seconds=60)
+    call = Batching(watched, max_items=2, max_concurrent=2, slow_seconds=60, alone_seconds=60)
     await asyncio.gather(*map(call, ["a0", "b0", "c0", "d0"]))
     assert max(at_once) == 2
     await asyncio.gather(*map(call, ["a1", "b0"]))
