@@ -12,8 +12,10 @@ from tests.e2e.server import ROOT, Client, Server, free_port, serving
 from tests.mailbox import Mailbox
 from tests.services import missing
 
-# A machine that is busy with other tests takes its time.
+# A machine that is busy with other tests takes its time. What is expected has less of it than a feed needs to be taken
+# for dead, so that nothing is shown only because the page connected again.
 expect.set_options(timeout=20_000)
+ACTION_MILLISECONDS = 60_000
 
 PASSWORD = "correct horse battery"
 # The end of the list never comes near, so the next posts come only with the button.
@@ -115,7 +117,7 @@ class Visitor:
         self.context = context
         self.url = url
         self.complaints: list[str] = []
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(ACTION_MILLISECONDS)
         context.add_init_script(HELD_DELETIONS)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))

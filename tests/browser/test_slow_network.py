@@ -25,7 +25,6 @@ LISTEN = """{
 @pytest.fixture
 def slow(ada: Visitor) -> Page:
     """A window on a slow network, which shows the door."""
-    ada.context.set_default_timeout(60_000)
     ada.context.add_init_script(LISTEN)
     window = ada.context.new_page()
     devtools = ada.context.new_cdp_session(window)

@@ -142,6 +142,14 @@ class Server:
         # Not `seek` and `read`: the process writes where this file's position is, which it shares.
         return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode()
 
+    def wait_for_lines(self, text: str, count: int = 1) -> list[str]:
+        """Wait until the output has so many lines with this text, and return them; a thread of its own writes them."""
+        deadline = time.monotonic() + START_SECONDS
+        while len(found := [line for line in self.output().splitlines() if text in line]) < count:
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.05)
+        return found
+
     def reset_peak_memory(self) -> int:
         """Forget the peak of the process's resident memory, and return what it is now, in bytes."""
         return memory.reset_peak(self.process.pid)

@@ -67,7 +67,7 @@ def test_all_is_gone_when_it_stops_and_the_log_says_so_before(tmp_path: Path) ->
     with serving_in_memory(tmp_path) as server:
         ada = Client.sign_up(server.url, "ada@example.com")
         ada.add("hello")
-        assert "the database is in memory: all of it is gone when this process stops" in server.output()
+        server.wait_for_lines("the database is in memory: all of it is gone when this process stops")
 
     with serving_in_memory(tmp_path) as server:
         assert ada.at(server.url).request("GET", "/posts").status_code == 401
@@ -144,7 +144,7 @@ def test_it_serves_in_each_environment(tmp_path: Path, environment: str) -> None
         ada = Client.sign_up(server.url, "ada@example.com")
         ada.add("hello")
 
-        assert "the database is in memory" in server.output()
+        server.wait_for_lines("the database is in memory")
         assert [post["text"] for post in ada.list()] == ["hello"]
         assert httpx.get(f"{server.url}/health/ready").json() == {"status": "ok"}
         assert 'postline_database_connections_limit{pool="write"} 1.0' in httpx.get(f"{server.url}/metrics").text
@@ -191,10 +191,7 @@ def test_several_workers_are_one_line(tmp_path: Path) -> None:
 def test_a_second_worker_of_another_server_refuses_to_serve_a_database_of_its_own(tmp_path: Path) -> None:
     server = Server(tmp_path, free_port(), 2, IN_MEMORY, "app.application:create_app")
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while "a database in memory serves one process only" not in server.output():
-            assert time.monotonic() < deadline, server.output()
-            time.sleep(0.1)
+        server.wait_for_lines("a database in memory serves one process only")
     finally:
         server.stop()
 

@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.server import ROOT, Client, Server, environment, free_port, run, serving
+from tests.e2e.server import ROOT, Client, environment, free_port, run, serving
 from tests.smtp_server import mail_server
 
 NEW_PASSWORD = "another horse battery"
@@ -37,14 +36,6 @@ def told(folder: Path, settings: dict[str, str], *words: str) -> list[dict[str, 
     assert ended.returncode == 0, ended.stderr
     answer: list[dict[str, Any]] = json.loads(ended.stdout)
     return answer
-
-
-def wait_for_line(server: Server, text: str) -> str:
-    deadline = time.monotonic() + 60
-    while not (found := [line for line in server.output().splitlines() if text in line]):
-        assert time.monotonic() < deadline, server.output()
-        time.sleep(0.05)
-    return found[0]
 
 
 def ask(url: str, email: str) -> None:
@@ -118,7 +109,7 @@ def test_a_fresh_service_without_settings_writes_mails_where_its_log_says(tmp_pa
     with serving(tmp_path) as server:
         Client.sign_up(server.url, "ada@example.com")
         ask(server.url, "ada@example.com")
-        line = wait_for_line(server, "a mail was written to ")
+        [line, *_] = server.wait_for_lines("a mail was written to ")
         path = tmp_path / line.partition("a mail was written to ")[2].split()[0]
         mail = path.read_text()
         assert path.stat().st_mode & 0o777 == 0o600

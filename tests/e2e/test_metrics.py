@@ -105,9 +105,8 @@ def test_with_a_folder_that_can_not_be_used_the_service_serves_without_metrics(t
             answer = httpx.get(f"{server.url}/metrics")
             assert answer.status_code == 503
             assert answer.json()["detail"] == "The folder in which the workers share their metrics can't be used."
-            said = [line for line in server.output().splitlines() if "metrics folder can't be used" in line]
             # Once for each worker, and for the process that starts them.
-            assert 1 <= len(said) <= 3
+            assert len(server.wait_for_lines("metrics folder can't be used")) <= 3
 
 
 def test_a_folder_that_fills_up_costs_metrics_and_no_worker(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_several_workers_stop_with_the_process_that_started_them(tmp_path: Path)
         settings = {"DATABASE_URL": url.render_as_string(hide_password=False)}
         migrate(tmp_path, **settings)
         with serving(tmp_path, settings=settings | {"WEB_CONCURRENCY": "2"}) as server:
-            assert "Started parent process" in server.output()
+            server.wait_for_lines("Started parent process")
             Client.sign_up(server.url, "ada@example.com").add("hello")
 
             server.process.terminate()
