@@ -44,9 +44,10 @@ class Batching(Generic[ItemT, ResultT]):
     where the second would wait for what the first has locked. Without `owner_of` all items are taken in the order they
     came.
 
-    An item for which the function returns `POSTPONED` is put into the next batch, up to `max_postponements` times. For
-    `alone_seconds` after that, batches run one at a time: what is in the way of an item is of another process, and the
-    fewer batches there are, the less they meet.
+    An item for which the function returns `POSTPONED` is put into the next batch, up to `max_postponements` times. If
+    that happens to all items of a batch, the next one waits for `pause_seconds`. For `serial_seconds` after an item was
+    postponed, batches run one at a time, except slow ones: the fewer there are, the less do they get in the way of each
+    other and of those of other processes.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Batching(Generic[ItemT, ResultT]):
         max_concurrent: int = 1,
         slow_seconds: float = 0.05,
         max_postponements: int = 10,
-        alone_seconds: float = 1,
+        pause_seconds: float = 0.005,
+        serial_seconds: float = 1,
         owner_of: Callable[[ItemT], Hashable] | None = None,
     ) -> None:
         """Take the function, which returns the results in the order of its items."""
@@ -66,7 +68,8 @@ class Batching(Generic[ItemT, ResultT]):
         self._max_concurrent = max_concurrent
         self._slow_seconds = slow_seconds
         self._max_postponements = max_postponements
-        self._alone_seconds = alone_seconds
+        self._pause_seconds = pause_seconds
+        self._serial_seconds = serial_seconds
         self._owner_of = owner_of
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Call[ItemT, ResultT]] = []
@@ -78,7 +81,7 @@ class Batching(Generic[ItemT, ResultT]):
         self._owners: dict[int, Set[Hashable]] = {}
         self._counted: dict[int, asyncio.TimerHandle] = {}
         # Until this time of the event loop, batches run one at a time.
-        self._alone_until = 0.0
+        self._serial_until = 0.0
 
     async def __call__(self, item: ItemT) -> ResultT:
         """Return the function's result for the item. A caller that is cancelled does not take its item back.
@@ -90,7 +93,7 @@ class Batching(Generic[ItemT, ResultT]):
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             # What an earlier loop left undone when it ended has no caller any more.
-            self._loop, self._is_starting, self._alone_until = loop, False, 0.0
+            self._loop, self._is_starting, self._serial_until = loop, False, 0.0
             self._waiting, self._tasks, self._owners, self._counted = [], set(), {}, {}
         owner = None if self._owner_of is None else self._owner_of(item)
         call = _Call[ItemT, ResultT](item, owner, loop.create_future(), contextvars.copy_context())
@@ -102,7 +105,7 @@ class Batching(Generic[ItemT, ResultT]):
         return await call.answer
 
     def _has_room(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return len(self._counted) < (1 if loop.time() < self._alone_until else self._max_concurrent)
+        return len(self._counted) < (1 if loop.time() < self._serial_until else self._max_concurrent)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_starting = False
@@ -113,7 +116,7 @@ class Batching(Generic[ItemT, ResultT]):
             task.add_done_callback(self._tasks.discard)
             if self._owner_of is not None:
                 self._owners[self._started] = {call.owner for call in batch}
-            self._counted[self._started] = loop.call_later(self._slow_seconds, self._stop_counting, self._started)
+            self._count(self._started)
 
     def _take(self) -> list[_Call[ItemT, ResultT]]:
         """Remove the calls of the next batch from those that wait, and return them."""
@@ -133,6 +136,11 @@ class Batching(Generic[ItemT, ResultT]):
         # In the order they came in, which is that of their owner's changes.
         return [waiting[number] for number in sorted(chosen)]
 
+    def _count(self, number: int) -> None:
+        """Let a batch delay the next until it is slow."""
+        loop = asyncio.get_running_loop()
+        self._counted[number] = loop.call_later(self._slow_seconds, self._stop_counting, number)
+
     def _stop_counting(self, number: int) -> None:
         """Let a batch that is slow delay the next no more."""
         del self._counted[number]
@@ -149,6 +157,7 @@ class Batching(Generic[ItemT, ResultT]):
     async def _run(self, batch: list[_Call[ItemT, ResultT]], number: int) -> None:
         try:
             results = await self._handle([call.item for call in batch])
+            answered = list(zip(batch, results, strict=True))
         except BaseException as failure:
             # The callers were not cancelled themselves, so a cancellation reaches them as a failure.
             error = failure if isinstance(failure, Exception) else RuntimeError("the batch was cancelled")
@@ -158,20 +167,26 @@ class Batching(Generic[ItemT, ResultT]):
             if error is not failure:
                 # The loop may be ending. If it is not, the timer starts the next batch.
                 self._owners.pop(number, None)
+                if number not in self._counted:
+                    self._count(number)
                 raise
             self._start_next(number)
         else:
-            self._postpone([call for call, result in zip(batch, results, strict=True) if result is POSTPONED])
-            # First, so that the function is busy again while the callers continue.
-            self._start_next(number)
-            for call, result in zip(batch, results, strict=True):
+            postponed = [call for call, result in answered if result is POSTPONED]
+            if postponed:
+                self._put_back(postponed)
+            if len(postponed) < len(batch):
+                # First, so that the function is busy again while the callers continue.
+                self._start_next(number)
+            else:
+                asyncio.get_running_loop().call_later(self._pause_seconds, self._start_next, number)
+            for call, result in answered:
                 if result is not POSTPONED and not call.answer.done():
                     call.answer.set_result(result)
 
-    def _postpone(self, calls: Sequence[_Call[ItemT, ResultT]]) -> None:
+    def _put_back(self, calls: Sequence[_Call[ItemT, ResultT]]) -> None:
         """Let these calls wait again, in front of the others, or fail those that were postponed too often."""
-        if calls:
-            self._alone_until = asyncio.get_running_loop().time() + self._alone_seconds
+        self._serial_until = asyncio.get_running_loop().time() + self._serial_seconds
         again = list[_Call[ItemT, ResultT]]()
         for call in calls:
             if call.postponements < self._max_postponements:

@@ -77,8 +77,8 @@ class Users(Protocol):
     ) -> Mapping[UUID, int | None]:
         """Advance several users' timelines, each by its number of changes, and return their versions.
 
-        It is `None` for a user who has no room for the growth. Users that don't exist are left out. If there are
-        several, so are those whose row is locked by someone else.
+        It is `None` for a user who has no room for the growth. Users that don't exist are left out. Of several users,
+        those whose row someone else has locked are left out too; the row of a single one is waited for.
         """
         ...
 

@@ -219,8 +219,8 @@ async def _create_all(
 ) -> list[CreatedPost | Postponed | None]:
     """Add posts of several owners, and return them.
 
-    `POSTPONED` are those of an owner whose row is locked, by the batch of another process for instance, or gone. They
-    are `None` if the owner has no room for all of them: alone, some may fit.
+    `POSTPONED`: the owner's row is locked, perhaps by a batch of another process, or the owner is gone. `None`: the
+    owner has no room for all their posts, of which some may fit, or is certainly gone.
     """
     sizes = defaultdict[UUID, list[int]](list)
     for owner_id, draft in drafts:
@@ -236,14 +236,15 @@ async def _create_all(
     posts, added = list[Post](), list[CreatedPost | Postponed | None]()
     for owner_id, draft in drafts:
         if owner_id not in versions:
-            added.append(None if owner_id in newest else POSTPONED)
+            # The row of a single owner was waited for.
+            added.append(None if owner_id in newest or len(counts) == 1 else POSTPONED)
             continue
         version = next(versions[owner_id])
         post, created = Post.write(owner_id, draft, version)
         posts.append(post)
         added.append(CreatedPost(post.id, version))
         unit.record(created)
-    if not posts:
+    if not newest:
         await unit.rollback()
         return added
     await unit.posts.add(posts)

@@ -121,6 +121,44 @@ async def test_a_function_that_is_cancelled_fails_those_who_wait() -> None:
     assert [type(result) for result in await asyncio.wait_for(calls, 5)] == [RuntimeError, RuntimeError]
 
 
+async def test_a_function_that_returns_too_few_results_fails_those_who_wait_and_nobody_else() -> None:
+    async def forget(items: Sequence[str]) -> list[str]:
+        return [item for item in items if item != "forgotten"]
+
+    call = Batching(forget, owner_of=lambda _: "ada")
+
+    with pytest.raises(ValueError, match="shorter"):
+        await asyncio.wait_for(call("forgotten"), 5)
+    assert await asyncio.wait_for(call("kept"), 5) == "kept"
+
+
+async def test_a_slow_batch_that_is_cancelled_lets_its_owners_next_one_begin() -> None:
+    batches: list[list[str]] = []
+    is_cancelled = asyncio.Event()
+
+    async def give_up_once(items: Sequence[str]) -> list[str]:
+        batches.append(list(items))
+        if items == ["a1"]:
+            await is_cancelled.wait()
+            raise asyncio.CancelledError
+        return list(items)
+
+    call = Batching(give_up_once, slow_seconds=0, owner_of=lambda item: item[0])
+    async with asyncio.timeout(5):
+        first = asyncio.create_task(call("a1"))
+        await asyncio.sleep(0.01)
+        # It is answered, so the first batch is no longer counted.
+        assert await call("b1") == "b1"
+        second = asyncio.create_task(call("a2"))
+        await asyncio.sleep(0)
+        is_cancelled.set()
+
+        assert await second == "a2"
+        with pytest.raises(RuntimeError):
+            await first
+    assert batches == [["a1"], ["b1"], ["a2"]]
+
+
 async def test_an_owner_of_many_items_delays_no_other() -> None:
     batches: list[list[str]] = []
 
@@ -197,6 +235,16 @@ async def test_an_item_that_is_postponed_too_often_fails_alone() -> None:
     assert handle.batches == [["a3", "b4", "c0"], *[["a3", "b4"]] * 3]
 
 
+async def test_while_all_items_are_postponed_there_is_a_pause_between_batches() -> None:
+    handle = Postponing()
+    call = asyncio.create_task(Batching(handle, pause_seconds=60)("a1"))
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert handle.batches == [["a1"]]
+    call.cancel()
+
+
 async def test_batches_run_one_at_a_time_once_an_item_was_postponed() -> None:
     handle = Postponing()
     at_once = list[int]()
@@ -210,7 +258,7 @@ async def test_batches_run_one_at_a_time_once_an_item_was_postponed() -> None:
         running -= 1
         return results
 
-    call = Batching(watched, max_items=2, max_concurrent=2, slow_seconds=60, alone_seconds=60)
+    call = Batching(watched, max_items=2, max_concurrent=2, slow_seconds=60, serial_seconds=60)
     await asyncio.gather(*map(call, ["a0", "b0", "c0", "d0"]))
     assert max(at_once) == 2
     await asyncio.gather(*map(call, ["a1", "b0"]))
