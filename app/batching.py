@@ -46,8 +46,7 @@ class Batching(Generic[ItemT, ResultT]):
 
     An item for which the function returns `POSTPONED` is put into the next batch, up to `max_postponements` times. If
     that happens to all items of a batch, the next one waits for `pause_seconds`. For `serial_seconds` after an item was
-    postponed, batches run one at a time, except slow ones: the fewer there are, the less do they get in the way of each
-    other and of those of other processes.
+    postponed, batches run one at a time, except slow ones: the fewer there are, the less often they block each other.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class Batching(Generic[ItemT, ResultT]):
             task.add_done_callback(self._tasks.discard)
             if self._owner_of is not None:
                 self._owners[self._started] = {call.owner for call in batch}
-            self._count(self._started)
+            self._counted[self._started] = loop.call_later(self._slow_seconds, self._stop_counting, self._started)
 
     def _take(self) -> list[_Call[ItemT, ResultT]]:
         """Remove the calls of the next batch from those that wait, and return them."""
@@ -135,11 +134,6 @@ class Batching(Generic[ItemT, ResultT]):
         self._waiting = [call for number, call in enumerate(waiting) if number not in chosen]
         # In the order they came in, which is that of their owner's changes.
         return [waiting[number] for number in sorted(chosen)]
-
-    def _count(self, number: int) -> None:
-        """Let a batch delay the next until it is slow."""
-        loop = asyncio.get_running_loop()
-        self._counted[number] = loop.call_later(self._slow_seconds, self._stop_counting, number)
 
     def _stop_counting(self, number: int) -> None:
         """Let a batch that is slow delay the next no more."""
@@ -165,10 +159,8 @@ class Batching(Generic[ItemT, ResultT]):
                 if not call.answer.done():
                     call.answer.set_exception(error)
             if error is not failure:
-                # The loop may be ending. If it is not, the timer starts the next batch.
-                self._owners.pop(number, None)
-                if number not in self._counted:
-                    self._count(number)
+                # Not at once, because the loop may be ending.
+                asyncio.get_running_loop().call_later(self._slow_seconds, self._start_next, number)
                 raise
             self._start_next(number)
         else:
